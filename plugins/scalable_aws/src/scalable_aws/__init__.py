@@ -1,0 +1,1 @@
+"""The `aws` provider of Scalable."""

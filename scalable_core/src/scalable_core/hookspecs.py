@@ -1,0 +1,469 @@
+"""The contract between Scalable and its plugins: every hook, in the order of the life of a run.
+
+A **provider** is a module named by an entry point of the group ``scalable.providers``; it answers the verbs
+below for the targets that name it. An **extension** (group ``scalable.extensions``) wraps verbs or listens. A
+module is one or the other. Nothing else of the core needs to be known:
+
+    from scalable_core.hookspecs import hookimpl          # marks an implementation
+    from scalable_core.types import CostEstimate          # the nouns that go in and out
+    SCALABLE_PLUGIN_API = 1                               # the contract this plugin was written for
+
+What holds for every hook:
+
+* Hooks are synchronous. Implementations name only the arguments that they want.
+* The core addresses one provider by name; a provider is never asked about another's target. ``None`` means
+  "this is not mine" and is an error from the provider that was addressed, unless a hook says otherwise. It
+  never means "I do not know": an unknown price is a `CostEstimate` whose line has no amount.
+* Records are frozen. A wrapper that changes one uses `attrs.evolve`.
+* Errors are subclasses of `scalable_core.errors.ScalableError`: a sentence, and a cure. Anything else that is
+  raised reaches the user with a note that names the plugin, its dist and version.
+* Wrappers are new-style, ``@hookimpl(wrapper=True)``, live in extensions, and see the hook's arguments, its
+  answer and its exceptions, whichever provider is addressed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from distributed.deploy import Cluster
+
+    from scalable_core.types import (
+        Artifact,
+        ArtifactRef,
+        ClusterRecord,
+        CostEstimate,
+        HookContext,
+        ImageRequest,
+        Plan,
+        Problem,
+        ReleaseReport,
+        ResolvedImage,
+        RunRecord,
+        Settings,
+        Target,
+    )
+
+#: Moves only when a hook, an argument or a field is removed or changes its meaning. A plugin module says
+#: ``SCALABLE_PLUGIN_API = 1``; another number is refused with a sentence.
+PLUGIN_API = 1
+
+hookspec = pluggy.HookspecMarker("scalable")
+hookimpl = pluggy.HookimplMarker("scalable")
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Start: the plugin is loaded
+# ---------------------------------------------------------------------------------------------------------
+
+
+@hookspec(historic=True)
+def configure(settings: Settings) -> None:
+    """Called once for each plugin, right after it is loaded and before any other hook.
+
+    Historic: a plugin that is loaded late hears it late, with the same settings. Optional.
+
+    Args:
+        settings: Verbosity, and whether sockets are forbidden.
+
+    Called again:
+        Never in one process.
+
+    Wrappers:
+        Not allowed; pluggy forbids them on historic hooks.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+
+            @hookimpl
+            def configure(settings):
+                global OFFLINE
+                OFFLINE = settings.offline
+    """
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Manifest: what may be written for a target
+# ---------------------------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def target_options() -> type | Mapping[str, type]:  # type: ignore[empty-body]
+    """Called when a manifest with a target of this provider is read, and for `scalable schema`.
+
+    Required of a provider. The answer describes everything that may stand in a target besides
+    ``provider``, ``cluster_type`` and ``overlay``: an `attrs.frozen(kw_only=True)` class whose fields are made
+    with `scalable_core.types.option`. From it come parsing with positions, the JSON Schema and the docs.
+
+    Returns:
+        One class, or a mapping of ``cluster_type`` to class, the default first.
+
+    Called again:
+        Whenever a manifest is read. It must be cheap: no SDK import, no network.
+
+    Wrappers:
+        See the class or the mapping; they may add a subclass with further options.
+
+    Example:
+        .. code-block:: python
+
+            import attrs
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import option
+
+            @attrs.frozen(kw_only=True)
+            class AcmeOptions:
+                site: str = option(help="Site to run at.")
+                n_workers: int = option(default=1, minimum=1, help="Number of workers.")
+
+            @hookimpl
+            def target_options():
+                return AcmeOptions
+    """
+
+
+@hookspec(firstresult=True)
+def check_target(target: Target, context: HookContext) -> Sequence[Problem] | None:
+    """Called by `validate`, `plan` and `run` after the target's options have been read without error.
+
+    Optional. Offline rules that types cannot say: pairs of values that the service refuses, an option that
+    only makes sense with another.
+
+    Args:
+        target: The target with its typed options.
+        context: Project and folder; no run yet.
+
+    Returns:
+        All problems found, ``where`` relative to the target (``worker_mem``); the core adds positions. Empty or
+        ``None`` when there are none.
+
+    Called again:
+        Freely. It must be pure: no network, no files written, the same answer for the same target.
+
+    Wrappers:
+        See the target and the problems; they may add a house rule.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import Problem
+
+            @hookimpl
+            def check_target(target):
+                if target.options.n_workers > 100:
+                    return [Problem(code="E9001", where="n_workers", message="the site has 100 nodes")]
+                return []
+    """
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Plan: what will be created, and what it costs
+# ---------------------------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def resolve_image(request: ImageRequest, context: HookContext) -> ResolvedImage | None:
+    """Called online, by `run`, `doctor` and `plan --online`, once for each image in use.
+
+    Optional: the core's own resolver (`scalable_core.oci`) answers when the provider does not implement it
+    or returns ``None``. Implement it to use the cloud's own credentials or a faster API.
+
+    Args:
+        request: The image as written and the platform that the workers will have.
+        context: Project and folder.
+
+    Returns:
+        The image pinned to a digest; ``None`` leaves it to the core.
+
+    Raises:
+        ImageError: The image does not exist, may not be read, or lacks the platform.
+
+    Called again:
+        Freely; it creates nothing.
+
+    Wrappers:
+        See the request and the pinned image; a company mirror belongs here.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import ResolvedImage
+
+            @hookimpl
+            def resolve_image(request):
+                digest = "sha256:" + "0" * 64
+                return ResolvedImage(reference=request.reference, pinned=f"acme/model@{digest}",
+                                     digest=digest, provider="acme")
+    """
+
+
+@hookspec(firstresult=True)
+def estimate_cost(plan: Plan, context: HookContext) -> CostEstimate | None:
+    """Called by `plan` and before every `run`, after the groups are decided.
+
+    Required of a provider. Offline and pure: no network, no clock, no files but the plugin's own price data,
+    the same answer on every machine.
+
+    Args:
+        plan: Groups with sizes (vCPU, bytes) and bounds; its ``cost`` is None.
+        context: Project and folder; ``dry_run`` is True.
+
+    Returns:
+        An estimate with one line for everything that will be paid, amounts in USD. What has no known price
+        is a line without ``unit_price`` and ``amount``: never 0, never left out.
+
+    Called again:
+        Many times, with variants of one plan.
+
+    Wrappers:
+        See the plan and the estimate; a discount or an overhead belongs here.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import CostEstimate, CostLine
+
+            @hookimpl
+            def estimate_cost(plan):
+                lines = tuple(CostLine(item="Node hours", component=group.name, unit="h")
+                              for group in plan.groups)
+                return CostEstimate(provider="acme", basis="no price list", lines=lines)
+    """
+
+
+@hookspec(firstresult=True)
+def preflight(plan: Plan, context: HookContext) -> Sequence[Problem] | None:
+    """Called by `run` and `doctor` just before anything is created.
+
+    Optional. Online: credentials, permissions, quota, images, the network's way in. Everything at once and in
+    parallel; two seconds is a good answer time.
+
+    Args:
+        plan: The plan with its images resolved.
+        context: The run, if one is about to start; ``deadline`` in monotonic seconds.
+
+    Returns:
+        All problems found. An error stops the run before it costs anything; a warning is printed. Empty or
+        ``None`` when there are none.
+
+    Called again:
+        Freely; it creates nothing.
+
+    Wrappers:
+        See the plan and the problems.
+
+    Example:
+        .. code-block:: python
+
+            import shutil
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import Problem
+
+            @hookimpl
+            def preflight(plan):
+                if shutil.which("acmectl") is None:
+                    return [Problem(code="E9002", message="acmectl is not on the PATH", cure="install it")]
+                return []
+    """
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Run: the cluster comes and goes
+# ---------------------------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
+    """Called once for each run, when the session starts.
+
+    Required of a provider. The answer is a `distributed.deploy.Cluster`, so any Dask cluster class will do. Two
+    things make it fit: each worker of a group advertises the Dask resource ``component:<name>`` (see
+    `scalable_core.cluster.component_resource`) so that calls find the workers of their component, and a cluster
+    that has a method ``request_workers()`` (`scalable_core.types.LazyCluster`) may wait with its workers until
+    that is called, at the first call that needs them.
+
+    Args:
+        plan: Groups, bounds, images, environment. Values of `Secret` are revealed only into the workers.
+        context: The run's id and folder, the travelling code (``bundle``) and where to report events.
+
+    Returns:
+        A running cluster: its scheduler answers, its workers are there, on their way, or requested later.
+        ``close()`` releases everything and may be called twice.
+
+    Raises:
+        NoCapacityError: The service has no machines of the wanted kind.
+        ClusterError: Anything else that prevents it; what was created is released first.
+
+    Called again:
+        Once for each run; two runs at once must not touch each other.
+
+    Wrappers:
+        See the plan and the cluster; refusing a plan (a budget guard) belongs here.
+
+    Example:
+        .. code-block:: python
+
+            from distributed import LocalCluster
+            from scalable_core.cluster import component_resource
+            from scalable_core.hookspecs import hookimpl
+
+            @hookimpl
+            def provision_cluster(plan):
+                group = plan.groups[0]
+                return LocalCluster(n_workers=group.maximum, threads_per_worker=group.threads,
+                                    processes=False, dashboard_address=None,
+                                    resources=component_resource(group.name))
+    """
+
+
+@hookspec(firstresult=True)
+def release_cluster(record: ClusterRecord, context: HookContext) -> ReleaseReport | None:
+    """Called when a cluster must go and the process that made it may be gone: `down`, or after a crash.
+
+    Required of a provider whose clusters outlive their process. It works from the record alone.
+
+    Args:
+        record: Provider, run, project and whatever the provider put into it; no live object.
+        context: ``dry_run`` asks only what would be released.
+
+    Returns:
+        What is gone and what remains, after looking again. A record of things long gone is a success.
+
+    Raises:
+        ClusterError: The service cannot be asked.
+
+    Called again:
+        Until nothing remains; it is idempotent.
+
+    Wrappers:
+        See the record and the report.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import ReleaseReport
+
+            @hookimpl
+            def release_cluster(record):
+                gone = [resource for resource in record.resources if resource.kind == "acme:job"]
+                return ReleaseReport(provider="acme", released=tuple(gone))
+    """
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Results: artifacts and what is told afterwards
+# ---------------------------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def store_artifact(artifact: Artifact, destination: str, context: HookContext) -> ArtifactRef | None:
+    """Called by `session.store_artifact` and for a task's ``outputs``.
+
+    Addressed by URI scheme, not by target: the plugin whose entry point in ``scalable.artifact_schemes`` names
+    the destination's scheme (``file`` for plain paths). A local run may store to S3.
+
+    Args:
+        artifact: Name, bytes or file, media type, and who made it.
+        destination: Complete URI of the object, such as ``s3://bucket/runs/run-.../results/a.json``.
+        context: The run.
+
+    Returns:
+        Where it is, its size in bytes and its SHA-256. The object is there whole, or not at all.
+
+    Raises:
+        ArtifactError: It exists already, may not be written, or the place does not exist.
+
+    Called again:
+        For every artifact, from several threads at once.
+
+    Wrappers:
+        See the artifact and the reference.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import ArtifactRef
+
+            SHELF = {}
+
+            @hookimpl
+            def store_artifact(artifact, destination):
+                SHELF[destination] = artifact.data
+                return ArtifactRef(uri=destination, digest="sha256:" + "0" * 64, size=len(artifact.data),
+                                   media_type=artifact.media_type, run=artifact.run,
+                                   created="2026-01-01T00:00:00Z", provider="acme")
+    """
+
+
+@hookspec(firstresult=True)
+def fetch_artifact(ref: ArtifactRef, destination: Path, context: HookContext) -> Path | None:
+    """Called when someone wants an artifact back. Addressed by the scheme of ``ref.uri``.
+
+    Args:
+        ref: What to fetch; its digest is checked before the file gets its name.
+        destination: The file to write; its folder exists.
+        context: Project and folder.
+
+    Returns:
+        The destination.
+
+    Raises:
+        ArtifactError: It is not there, may not be read, or is not what ``ref`` says.
+
+    Called again:
+        Freely.
+
+    Wrappers:
+        See the reference and the path.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+
+            SHELF = {"acme://a": b"data"}
+
+            @hookimpl
+            def fetch_artifact(ref, destination):
+                destination.write_bytes(SHELF[ref.uri])
+                return destination
+    """
+
+
+@hookspec
+def run_recorded(record: RunRecord, context: HookContext) -> None:
+    """Called after a run has ended and its record is on disk; every loaded plugin hears it.
+
+    Optional; meant for extensions: a webhook, a message to a channel. What it raises is logged, and changes
+    nothing about the run.
+
+    Args:
+        record: The finished record; status ``done``, ``failed`` or ``interrupted``.
+        context: The run and its folder.
+
+    Called again:
+        Once for each run.
+
+    Wrappers:
+        See the record.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+
+            @hookimpl
+            def run_recorded(record, context):
+                context.log.warning("%s ended: %s", record.run, record.status)
+    """

@@ -1,0 +1,65 @@
+"""The nouns of Scalable: frozen records that every stage and every plugin shares.
+
+Each record is `attrs.frozen(kw_only=True)`; change one with `attrs.evolve`, never in place. `to_data` and
+`from_data` turn any of them into plain JSON data and back.
+"""
+
+from __future__ import annotations
+
+from scalable_core.types.artifact import Artifact, ArtifactRef
+from scalable_core.types.cluster import ClusterRecord, ReleaseReport, Resource
+from scalable_core.types.context import (
+    EventSink,
+    HookContext,
+    LazyCluster,
+    NullSink,
+    OptionsLookup,
+    Settings,
+)
+from scalable_core.types.convert import from_data, to_data
+from scalable_core.types.cost import CostEstimate, CostLine
+from scalable_core.types.image import ImageRequest, ResolvedImage
+from scalable_core.types.manifest import Component, Expect, Manifest, Project, Target, Task
+from scalable_core.types.options import Adaptive, option
+from scalable_core.types.plan import PLAN_SCHEMA, Plan, Stores, WorkerGroup
+from scalable_core.types.problem import Problem
+from scalable_core.types.run import RUN_SCHEMA, Event, RunRecord
+from scalable_core.types.secret import Secret, reveal
+
+__all__ = [
+    "PLAN_SCHEMA",
+    "RUN_SCHEMA",
+    "Adaptive",
+    "Artifact",
+    "ArtifactRef",
+    "ClusterRecord",
+    "Component",
+    "CostEstimate",
+    "CostLine",
+    "Event",
+    "EventSink",
+    "Expect",
+    "HookContext",
+    "ImageRequest",
+    "LazyCluster",
+    "Manifest",
+    "NullSink",
+    "OptionsLookup",
+    "Plan",
+    "Problem",
+    "Project",
+    "ReleaseReport",
+    "ResolvedImage",
+    "Resource",
+    "RunRecord",
+    "Secret",
+    "Settings",
+    "Stores",
+    "Target",
+    "Task",
+    "WorkerGroup",
+    "from_data",
+    "option",
+    "reveal",
+    "to_data",
+]

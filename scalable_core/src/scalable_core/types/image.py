@@ -1,0 +1,43 @@
+"""Container images: asked for by name, answered by digest."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class ImageRequest:
+    """An image as the manifest writes it.
+
+    Attributes:
+        reference: ``ghcr.io/acme/model:2.0.1``, ``python:3.12``, or with ``@sha256:...``.
+        platform: ``linux/amd64`` or ``linux/arm64``: what the workers will run on.
+        component: The component it is for, to say so in errors.
+    """
+
+    reference: str
+    platform: str = "linux/amd64"
+    component: str | None = None
+
+
+@frozen(kw_only=True)
+class ResolvedImage:
+    """An image pinned to the digest it had when it was resolved.
+
+    Attributes:
+        reference: The name as asked.
+        pinned: ``registry/repository@sha256:...``: what is pulled.
+        digest: ``sha256:`` and 64 hex digits of the manifest or index that the tag named.
+        platforms: Such as ``linux/amd64``; of an index all of them.
+        size: Compressed bytes of the wanted platform's layers and config; None when unknown.
+        media_type: Media type of the manifest or index.
+        provider: The plugin that answered; ``oci`` for the core's own resolver.
+    """
+
+    reference: str
+    pinned: str
+    digest: str
+    platforms: tuple[str, ...] = ()
+    size: int | None = None
+    media_type: str | None = None
+    provider: str

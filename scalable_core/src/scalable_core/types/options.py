@@ -1,0 +1,68 @@
+"""How a record says what a manifest may contain: the fields of attrs classes, with units and help.
+
+Providers describe their targets this way, and the core describes components, tasks and the project the
+same way. One description gives parsing, problems with positions, the JSON Schema and the docs.
+
+Names that the plan reads from any provider's options, where they exist (all optional): ``image``,
+``n_workers`` or ``max_workers`` (a fixed number of workers), ``adaptive`` (an `Adaptive`: bounds of the
+total), ``worker_cpu`` (vCPU) and ``worker_mem`` (bytes) for components that set none, ``threads_per_worker``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import attrs
+from attrs import frozen
+
+Quantity = Literal["size", "cpus", "duration"]
+
+
+def option(
+    *,
+    default: Any = attrs.NOTHING,
+    factory: Callable[[], Any] | None = None,
+    help: str,
+    quantity: Quantity | None = None,
+    unit: float | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    secret: bool = False,
+) -> Any:
+    """Declare one option: an attrs field that a manifest can set.
+
+    The field's type says what may be written: ``str``, ``int``, ``float``, ``bool``, ``Literal[...]``,
+    ``T | None``, ``tuple[T, ...]``, ``Mapping[str, T]``, or another attrs class of options.
+
+    Args:
+        default: Value when the manifest does not set it; without one (and without factory) it is required.
+        factory: Makes the default.
+        help: One line for the schema and the docs.
+        quantity: The value is a ``size`` (field type int, bytes), ``cpus`` (float, vCPU) or ``duration``
+            (float, seconds), read as people write them.
+        unit: What one bare number means: bytes for a size, vCPU for cpus. None for a size refuses bare
+            numbers, because ``memory: 16`` is more often a slip than 16 bytes.
+        minimum: Smallest value allowed (bytes, vCPU, seconds or the number itself).
+        maximum: Largest value allowed.
+        secret: The value is a `Secret`; it is never written or printed.
+    """
+    metadata = {
+        "help": help,
+        "quantity": quantity,
+        "unit": unit,
+        "minimum": minimum,
+        "maximum": maximum,
+        "secret": secret,
+    }
+    if factory is not None:
+        return attrs.field(factory=factory, metadata=metadata)
+    return attrs.field(default=default, metadata=metadata)
+
+
+@frozen(kw_only=True)
+class Adaptive:
+    """Bounds between which the number of workers follows the queued work, over all groups together."""
+
+    minimum: int = option(default=0, minimum=0, help="Fewest workers kept, over all components.")
+    maximum: int = option(minimum=1, help="Most workers at one time, over all components.")
