@@ -1,23 +1,23 @@
 """Every error Scalable raises on purpose, each a sentence with a cure.
 
-    ScalableError                   exit 1
-    +-- UsageError                  exit 2   a command or call that makes no sense
-    |   +-- ManifestError           exit 2   scalable.yaml has problems (all of them are carried)
-    |   +-- PlanDriftError          exit 2   plan.json no longer matches its manifest
-    +-- ProviderError               exit 3   something is wrong with a plugin or what it talks to
-    |   +-- ProviderNotFoundError            no installed plugin has that name
-    |   +-- ProviderBlockedError             disabled by SCALABLE_DISABLE_PLUGINS
-    |   +-- ProviderIncompatibleError        version or API does not fit this core
-    |   +-- ProviderBrokenError              installed, but its import or registration failed
-    |   +-- HookNotImplementedError          the provider lacks the verb that is needed
-    |   +-- PluginContractError              two dists with one name, or an answer of the wrong type
-    |   +-- NotInThisVersionError            the plugin names the verb, this version cannot do it yet
-    |   +-- ImageError                       an image cannot be resolved
-    |   +-- ArtifactError                    an artifact cannot be stored or fetched
-    |   +-- ClusterError                     a cluster cannot be made, reached or released
-    |       +-- NoCapacityError     exit 4   the service has no machines to give
-    +-- WorkflowError               exit 1   the user's work failed
-        +-- TaskTimeoutError                 a task ran longer than its timeout
+ScalableError                   exit 1
++-- UsageError                  exit 2   a command or call that makes no sense
+|   +-- ManifestError           exit 2   scalable.yaml has problems (all of them are carried)
+|   +-- PlanDriftError          exit 2   plan.json no longer matches its manifest
++-- ProviderError               exit 3   something is wrong with a plugin or what it talks to
+|   +-- ProviderNotFoundError            no installed plugin has that name
+|   +-- ProviderBlockedError             disabled by SCALABLE_DISABLE_PLUGINS
+|   +-- ProviderIncompatibleError        version or API does not fit this core
+|   +-- ProviderBrokenError              installed, but its import or registration failed
+|   +-- HookNotImplementedError          the provider lacks the verb that is needed
+|   +-- PluginContractError              two dists with one name, or an answer of the wrong type
+|   +-- NotInThisVersionError            the plugin names the verb, this version cannot do it yet
+|   +-- ImageError                       an image cannot be resolved
+|   +-- ArtifactError                    an artifact cannot be stored or fetched
+|   +-- ClusterError                     a cluster cannot be made, reached or released
+|       +-- NoCapacityError     exit 4   the service has no machines to give
++-- WorkflowError               exit 1   the user's work failed
+    +-- TaskTimeoutError                 a task ran longer than its timeout
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class ScalableError(Exception):
         return (_rebuild, (type(self), self.__dict__, self.args))
 
 
-def _rebuild(cls: type[ScalableError], state: dict[str, object], args: tuple[object, ...]) -> ScalableError:
+def _rebuild(
+    cls: type[ScalableError], state: dict[str, object], args: tuple[object, ...]
+) -> ScalableError:
     error = cls.__new__(cls)
     error.args = args
     error.__dict__.update(state)
@@ -68,7 +70,9 @@ class UsageError(ScalableError):
 class ManifestError(UsageError):
     """The manifest has problems; ``problems`` carries all of them, in file order."""
 
-    def __init__(self, message: str, problems: Sequence[Problem] = (), *, cure: str | None = None) -> None:
+    def __init__(
+        self, message: str, problems: Sequence[Problem] = (), *, cure: str | None = None
+    ) -> None:
         super().__init__(message, cure=cure)
         self.problems: tuple[Problem, ...] = tuple(problems)
 

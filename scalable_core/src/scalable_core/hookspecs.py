@@ -366,7 +366,9 @@ def release_cluster(record: ClusterRecord, context: HookContext) -> ReleaseRepor
 
 
 @hookspec(firstresult=True)
-def store_artifact(artifact: Artifact, destination: str, context: HookContext) -> ArtifactRef | None:
+def store_artifact(
+    artifact: Artifact, destination: str, context: HookContext
+) -> ArtifactRef | None:
     """Called by `session.store_artifact` and for a task's ``outputs``.
 
     Addressed by URI scheme, not by target: the plugin whose entry point in ``scalable.artifact_schemes`` names

@@ -23,7 +23,7 @@ from scalable_core.types.manifest import Component, Expect, Manifest, Project, T
 from scalable_core.types.options import Adaptive, option
 from scalable_core.types.plan import PLAN_SCHEMA, Plan, Stores, WorkerGroup
 from scalable_core.types.problem import Problem
-from scalable_core.types.run import RUN_SCHEMA, Event, RunRecord
+from scalable_core.types.run import RUN_SCHEMA, Event, Progress, RunRecord, TaskCounts
 from scalable_core.types.secret import Secret, reveal
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "OptionsLookup",
     "Plan",
     "Problem",
+    "Progress",
     "Project",
     "ReleaseReport",
     "ResolvedImage",
@@ -57,6 +58,7 @@ __all__ = [
     "Stores",
     "Target",
     "Task",
+    "TaskCounts",
     "WorkerGroup",
     "from_data",
     "option",

@@ -13,11 +13,14 @@ class ImageRequest:
         reference: ``ghcr.io/acme/model:2.0.1``, ``python:3.12``, or with ``@sha256:...``.
         platform: ``linux/amd64`` or ``linux/arm64``: what the workers will run on.
         component: The component it is for, to say so in errors.
+        runtime: ``docker``, ``podman`` or ``apptainer`` where this machine's own runtime starts it, so
+            that its local store may hold it; None elsewhere.
     """
 
     reference: str
     platform: str = "linux/amd64"
     component: str | None = None
+    runtime: str | None = None
 
 
 @frozen(kw_only=True)

@@ -28,7 +28,8 @@ class Project:
         default=None, help="Folder of cached results; relative to the manifest."
     )
     workflow: str = option(
-        default="workflow.py", help="The Python file that `scalable run` runs; relative to the manifest."
+        default="workflow.py",
+        help="The Python file that `scalable run` runs; relative to the manifest.",
     )
     mirror: bool = option(
         default=False, help="Copy the records of local runs to default_storage, as cloud runs do."
@@ -40,24 +41,33 @@ class Component:
     """One kind of worker: the image and the machine that a part of the work needs."""
 
     name: str = attrs.field(default="", metadata={"internal": True})
-    image: str | None = option(default=None, help="Container image; the target's image when left out.")
+    image: str | None = option(
+        default=None, help="Container image; the target's image when left out."
+    )
     runtime: Literal["docker", "podman", "apptainer"] | None = option(
         default=None, help="Container runtime for this component, where the target uses containers."
     )
     cpus: float | None = option(
-        default=None, quantity="cpus", minimum=0.01, help="vCPU of one worker; the target's when left out."
+        default=None,
+        quantity="cpus",
+        minimum=0.01,
+        help="vCPU of one worker; the target's when left out.",
     )
     memory: int | None = option(
         default=None, quantity="size", minimum=16 * MIB, help="Memory of one worker, such as 16G."
     )
     gpus: int = option(default=0, minimum=0, help="GPUs of one worker.")
     mounts: Mapping[str, str] = option(
-        factory=dict, help="Host folder to container folder; append :ro to the latter for read-only."
+        factory=dict,
+        help="Host folder to container folder; append :ro to the latter for read-only.",
     )
-    env: Mapping[str, str | Secret] = option(factory=dict, help="Environment variables of its workers.")
+    env: Mapping[str, str | Secret] = option(
+        factory=dict, help="Environment variables of its workers."
+    )
     tags: tuple[str, ...] = option(default=(), help="Labels for people and for the provider.")
     preload_script: str | None = option(
-        default=None, help="Python file that each worker runs before any task; relative to the manifest."
+        default=None,
+        help="Python file that each worker runs before any task; relative to the manifest.",
     )
 
 
@@ -80,11 +90,18 @@ class Task:
 
     name: str = attrs.field(default="", metadata={"internal": True})
     component: str = option(help="The component whose workers run it.")
-    cache: bool = option(default=False, help="Keep results and reuse them while code and inputs are the same.")
-    outputs: tuple[str, ...] = option(default=(), help="Files each call writes, stored as artifacts.")
+    cache: bool = option(
+        default=False, help="Keep results and reuse them while code and inputs are the same."
+    )
+    outputs: tuple[str, ...] = option(
+        default=(), help="Files each call writes, stored as artifacts."
+    )
     retries: int = option(default=0, minimum=0, help="How often a failed call is tried again.")
     timeout: float | None = option(
-        default=None, quantity="duration", minimum=0.001, help="Longest time one call may take, such as 30m."
+        default=None,
+        quantity="duration",
+        minimum=0.001,
+        help="Longest time one call may take, such as 30m.",
     )
     expect: Expect | None = option(default=None, help="What is known beforehand, for the estimate.")
 

@@ -5,7 +5,8 @@ same way. One description gives parsing, problems with positions, the JSON Schem
 
 Names that the plan reads from any provider's options, where they exist (all optional): ``image``,
 ``n_workers`` or ``max_workers`` (a fixed number of workers), ``adaptive`` (an `Adaptive`: bounds of the
-total), ``worker_cpu`` (vCPU) and ``worker_mem`` (bytes) for components that set none, ``threads_per_worker``.
+total), ``worker_cpu`` (vCPU) and ``worker_mem`` (bytes) for components that set none, ``threads_per_worker``, and ``containers`` (``none``, or
+the runtime of this machine that starts the images; without this name images are the provider's matter).
 """
 
 from __future__ import annotations

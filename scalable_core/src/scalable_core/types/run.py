@@ -57,3 +57,29 @@ class Event:
     kind: str
     message: str = ""
     data: Mapping[str, Any] = {}
+
+
+@frozen(kw_only=True)
+class TaskCounts:
+    """How far the calls of one kind are: how many there are, and how many ended which way."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        tasks: By task name, or by function name for calls without a task.
+        workers: Workers that are there now.
+        added: Workers that came, over the whole run.
+        lost: Workers that went before the run was over.
+    """
+
+    tasks: Mapping[str, TaskCounts] = {}
+    workers: int = 0
+    added: int = 0
+    lost: int = 0

@@ -45,4 +45,6 @@ class Secret:
 
 def reveal(env: Mapping[str, str | Secret]) -> dict[str, str]:
     """Return ``env`` with the texts themselves, for the process that is about to be started."""
-    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in env.items()}
+    return {
+        name: value.reveal() if isinstance(value, Secret) else value for name, value in env.items()
+    }

@@ -16,7 +16,17 @@ _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([kmgtp]?)(i?b?)\s*\Z",
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _CPUS = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(m|vcpus?|cpus?)?\s*\Z", re.IGNORECASE)
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|sec|m|min|h|hr|d|w)\s*", re.IGNORECASE)
-_SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600, "d": 86400, "w": 604800}
+_SECONDS = {
+    "ms": 0.001,
+    "s": 1,
+    "sec": 1,
+    "m": 60,
+    "min": 60,
+    "h": 3600,
+    "hr": 3600,
+    "d": 86400,
+    "w": 604800,
+}
 
 
 def parse_size(value: object, *, unit: int | None = None) -> int:
@@ -106,7 +116,9 @@ def parse_duration(value: object) -> float:
         try:
             value = float(text)
         except ValueError:
-            raise ValueError(f"{value!r} is not a duration; write for example 90s or 1h30m") from None
+            raise ValueError(
+                f"{value!r} is not a duration; write for example 90s or 1h30m"
+            ) from None
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"{value!r} is not a duration; it must be at least 0")
     return float(value)

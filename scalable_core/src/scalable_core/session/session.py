@@ -1,0 +1,326 @@
+"""The session: one run, from its manifest to its records."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import sys
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from scalable_core import __version__
+from scalable_core.artifacts import artifact_uri, to_artifact_bytes
+from scalable_core.errors import ProviderError, ScalableError, UsageError
+from scalable_core.manifest import AUTO
+from scalable_core.plan import plan_document
+from scalable_core.plugins import PluginHost
+from scalable_core.records import RunFolder, new_run_id
+from scalable_core.records.folder import now
+from scalable_core.session import invocation
+from scalable_core.session.planning import failures, load, make_plan, pin_images
+from scalable_core.types import (
+    Artifact,
+    ArtifactRef,
+    Event,
+    EventSink,
+    HookContext,
+    NullSink,
+    Plan,
+    Progress,
+    RunRecord,
+    TaskCounts,
+)
+
+if TYPE_CHECKING:
+    from scalable_core.session.client import ScalableClient
+
+
+class ScalableSession:
+    """One run of a workflow on one target.
+
+    As a context manager it starts the run and gives the client; at the end of the block everything is
+    released, and the run is ``failed`` if the block raised:
+
+        with ScalableSession.from_yaml("./scalable.yaml") as client:
+            futures = client.map(analyse, range(500), task="run_analysis")
+            results = client.gather(futures)
+
+    Step by step it is `from_yaml`, `plan`, `start`, `close`.
+
+    Attributes:
+        run_id: ``run-<date>-<time>-<two words>-<4 hex>``.
+    """
+
+    def __init__(self, plan: Plan, *, host: PluginHost, sink: EventSink | None = None) -> None:
+        self.run_id = new_run_id()
+        self._plan = plan
+        self._host = host
+        self._sink: EventSink = sink or NullSink()
+        self._folder: RunFolder | None = None
+        self._client: ScalableClient | None = None
+        self._cluster: Any = None
+        self._closed = False
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | Path = "./scalable.yaml",
+        *,
+        target: str | None = None,
+        overlays: Sequence[str] = (),
+    ) -> ScalableSession:
+        """Read a manifest and plan for one of its targets.
+
+        Inside `scalable run` the command line's target and overlays win over the ones given here, and the
+        run says so, so that one workflow serves every target.
+
+        Args:
+            path: The manifest.
+            target: A target's name; the default one (``SCALABLE_TARGET``, the only one, ``local``) when None.
+            overlays: Names of overlays to merge in.
+
+        Raises:
+            ManifestError: The manifest has problems; all are carried.
+            ProviderError: The target's provider cannot be used.
+        """
+        run = invocation.current()
+        manifest_path = run.find(path) if run is not None else None
+        if run is None or manifest_path is None:
+            host = PluginHost() if run is None else run.host
+            manifest = load(
+                path, target=AUTO if target is None else target, overlays=overlays, host=host
+            )
+            session = cls(make_plan(manifest, host=host), host=host, sink=run.sink if run else None)
+        else:
+            session = cls(run.plan, host=run.host, sink=run.sink)
+            chosen = run.plan.target.name
+            if target not in (None, chosen):
+                session._say(
+                    "target.chosen",
+                    f"target {chosen!r} of the command line is used, not {target!r}",
+                )
+        if run is not None:
+            run.sessions.append(session)
+        return session
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder of the run's records; it is there once the run has started."""
+        return Path(self._plan.stores.records) / self.run_id
+
+    @property
+    def record(self) -> RunRecord | None:
+        """The run as it stands; None before `start`."""
+        return None if self._folder is None else self._folder.record
+
+    @property
+    def client(self) -> ScalableClient | None:
+        """The client; None before `start`."""
+        return self._client
+
+    def plan(self) -> Plan:
+        """Return the plan: ``groups``, ``cost``, ``lock``. Nothing has been created for it."""
+        return self._plan
+
+    def start(self, plan: Plan | None = None, *, eager: bool = False) -> ScalableClient:
+        """Start the run and return its client.
+
+        The scheduler starts now; the workers start at the first call that needs them.
+
+        Args:
+            plan: A plan to run instead of the session's own.
+            eager: Ask for the workers at once.
+
+        Raises:
+            ProviderError: The provider found a problem, or could not provision.
+            UsageError: The session was started before.
+        """
+        if self._folder is not None:
+            raise UsageError(
+                "this session was started before", cure="make a new one with from_yaml"
+            )
+        self._plan = plan = plan or self._plan
+        self._folder = RunFolder(self.run_dir, self._new_record(plan))
+        self._folder.write_document("plan.json", plan_document(plan))
+        _open_sessions.add(self)
+        self._say("run.started", f"run {self.run_id}", run_dir=str(self.run_dir))
+        try:
+            return self._start(plan, eager=eager)
+        except BaseException as error:
+            self.close(error)
+            raise
+
+    def _start(self, plan: Plan, *, eager: bool) -> ScalableClient:
+        from scalable_core.records.dask_plugins import ProgressPlugin
+        from scalable_core.session.client import ScalableClient
+
+        if any(group.image and not group.resolved for group in plan.groups):
+            self._plan = plan = pin_images(plan, host=self._host)
+        context = self._context()
+        problems = self._host.preflight(plan, context)
+        for problem in problems:
+            self._say("problem", str(problem), severity=problem.severity)
+        if failures(problems):
+            raise ProviderError("\n".join(str(problem) for problem in failures(problems)))
+        self._cluster = self._host.provision_cluster(plan, context)
+        self._client = client = ScalableClient(self._cluster, plan)
+        client.register_plugin(ProgressPlugin())
+        self._ship_code(client)
+        self._say(
+            "cluster.ready",
+            f"scheduler at {client.scheduler.address}",
+            dashboard=client.dashboard_link,
+        )
+        if eager:
+            client.request_workers()
+        return client
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Release everything and finish the records; may be called twice.
+
+        Args:
+            error: What ended the run; the run is then ``failed``, or ``interrupted`` by Ctrl-C.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        _open_sessions.discard(self)
+        progress, trouble = Progress(), None
+        try:
+            progress = self.progress()
+        except Exception:
+            pass  # the scheduler is gone; the counts are lost, the release is not
+        for part in (self._client, self._cluster):
+            try:
+                if part is not None:
+                    part.close()
+            except Exception as failure:
+                trouble = trouble or failure
+        if self._folder is not None:
+            self._finish(self._folder, error or trouble, progress)
+        if trouble is not None and error is None:
+            raise trouble
+
+    def progress(self) -> Progress:
+        """Return how far the run is; all zero before it starts. Safe to call from any thread."""
+        if self._client is None or self._client.status != "running":
+            return Progress()
+        counts = self._client.sync(self._client.scheduler.scalable_progress)
+        workers = counts["workers"]
+        return Progress(
+            tasks={name: TaskCounts(**count) for name, count in counts["tasks"].items()},
+            workers=workers["now"],
+            added=workers["added"],
+            lost=workers["lost"],
+        )
+
+    def store_artifact(self, name: str, value: Any) -> ArtifactRef:
+        """Keep something of this run and return where it is and what it is.
+
+        Args:
+            name: Relative path such as ``results/scenario_42.json``; the suffix decides the form.
+            value: Bytes, text, the `Path` of a file, plain data for ``.json``, anything for ``.pkl``.
+
+        Raises:
+            ArtifactError: The name or value does not fit, or the name exists already.
+        """
+        data, media_type = to_artifact_bytes(name, value)
+        destination = artifact_uri(self._plan.stores.artifacts, self.run_id, name)
+        artifact = Artifact(name=name, data=data, media_type=media_type, run=self.run_id)
+        return self._host.store_artifact(artifact, destination, self._context())
+
+    def __enter__(self) -> ScalableClient:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(error)
+
+    def _new_record(self, plan: Plan) -> RunRecord:
+        return RunRecord(
+            run=self.run_id,
+            project=plan.project.name,
+            target=plan.target.name,
+            provider=plan.target.provider,
+            status="running",
+            started=now(),
+            lock=plan.lock,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=__version__,
+        )
+
+    def _finish(self, folder: RunFolder, error: BaseException | None, progress: Progress) -> None:
+        counts = progress.tasks.values()
+        record = folder.update(
+            status=_status(error),
+            ended=now(),
+            error=None if error is None else _first_line(error),
+            tasks={
+                kind: sum(getattr(c, kind) for c in counts) for kind in ("total", "done", "failed")
+            },
+            workers={"added": progress.added, "lost": progress.lost},
+        )
+        self._say("run.ended", f"run {self.run_id} {record.status}", status=record.status)
+        self._host.run_recorded(record, self._context())
+        folder.close()
+
+    def _context(self) -> HookContext:
+        return HookContext(
+            project=self._plan.project.name,
+            run=self.run_id,
+            workdir=Path(self._plan.manifest).parent,
+            run_dir=self.run_dir,
+            events=_Tee(self._folder, self._sink),
+        )
+
+    def _ship_code(self, client: ScalableClient) -> None:
+        pass
+
+    def _say(self, kind: str, message: str, **data: Any) -> None:
+        import time
+
+        _Tee(self._folder, self._sink).emit(
+            Event(time=time.time(), kind=kind, message=message, data=data)
+        )
+
+
+class _Tee:
+    """Gives each event to the run's folder and to whoever listens."""
+
+    def __init__(self, folder: RunFolder | None, sink: EventSink) -> None:
+        self._sinks = (sink,) if folder is None else (folder, sink)
+
+    def emit(self, event: Event) -> None:
+        for sink in self._sinks:
+            sink.emit(event)
+
+
+def _status(error: BaseException | None) -> str:
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return "done"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
+def _first_line(error: BaseException) -> str:
+    text = error.message if isinstance(error, ScalableError) else str(error)
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}".rstrip(": ")
+
+
+#: Started and not closed: closed when the interpreter ends, so that nothing outlives it.
+_open_sessions: weakref.WeakSet[ScalableSession] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_open_sessions() -> None:
+    error = getattr(sys, "last_value", None)  # what the interpreter has just printed, if anything
+    for session in list(_open_sessions):
+        session.close(error)
