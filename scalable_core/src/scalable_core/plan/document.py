@@ -45,7 +45,7 @@ def read_plan(path: Path) -> dict[str, Any]:
     """
     cure = "make one with: scalable plan --output plan.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", cure=cure) from None
     except ValueError:
