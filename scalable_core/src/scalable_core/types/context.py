@@ -67,7 +67,7 @@ class HookContext:
         dry_run: Nothing may be created.
         deadline: Monotonic time after which the caller no longer waits; None for no limit.
         events: Where to say what happens.
-        bundle: The travelling code for the workers (see `scalable_core.member`): the path of the zip; None without.
+        bundle: The zip of the travelling code (see `scalable_core.member`); None without.
         data: More facts, by name, for hooks that want them.
     """
 

@@ -133,7 +133,7 @@ class Manifest:
         target: The selected target; None when the manifest was read for no target in particular.
         providers: Target name to provider name, for every target of the file.
         overlays: Names of the overlays that were merged in, in order.
-        lock: ``sha256:`` and 64 hex digits over the canonical resolved manifest (see `scalable_core.manifest.lock`).
+        lock: ``sha256:`` and 64 hex digits over the canonical resolved manifest.
         document: The merged document as plain data with secrets as templates; what a run folder may keep.
         problems: Warnings found on the way.
     """

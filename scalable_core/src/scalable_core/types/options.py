@@ -3,10 +3,11 @@
 Providers describe their targets this way, and the core describes components, tasks and the project the
 same way. One description gives parsing, problems with positions, the JSON Schema and the docs.
 
-Names that the plan reads from any provider's options, where they exist (all optional): ``image``,
-``n_workers`` or ``max_workers`` (a fixed number of workers), ``adaptive`` (an `Adaptive`: bounds of the
-total), ``worker_cpu`` (vCPU) and ``worker_mem`` (bytes) for components that set none, ``threads_per_worker``, and ``containers`` (``none``, or
-the runtime of this machine that starts the images; without this name images are the provider's matter).
+Names that the plan reads from any provider's options, where they exist (all optional): ``image``;
+``n_workers`` or ``max_workers`` (a fixed number of workers); ``adaptive`` (an `Adaptive`: bounds of the
+total); ``worker_cpu`` (vCPU) and ``worker_mem`` (bytes) for components that set none;
+``threads_per_worker``; ``containers`` (``none``, or the runtime of this machine that starts the images;
+without this name images are the provider's matter).
 """
 
 from __future__ import annotations
