@@ -6,18 +6,19 @@ import importlib.machinery
 import signal
 import sys
 import threading
+import time
 import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from attrs import frozen
 
 from scalable_core.errors import UsageError
 from scalable_core.plugins import PluginHost
 from scalable_core.session.invocation import Invocation, invoked
-from scalable_core.types import EventSink, Plan, RunRecord
+from scalable_core.types import Event, EventSink, NullSink, Plan, RunRecord
 
 
 @frozen(kw_only=True)
@@ -69,7 +70,7 @@ def run_workflow(
         ) from None
     run = Invocation(plan=plan, host=host, sink=sink, workflow=path)
     failure: BaseException | None = None
-    with invoked(run), _as_main(path, arguments) as module, _sigterm_as_interrupt():
+    with invoked(run), _as_main(path, arguments) as module, _interrupts(sink or NullSink()):
         try:
             exec(compile(source, str(path), "exec"), module.__dict__)
         except SystemExit as error:
@@ -108,17 +109,29 @@ def _as_main(path: Path, arguments: Sequence[str]) -> Iterator[types.ModuleType]
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """A polite request to end releases everything, as Ctrl-C does."""
+def _interrupts(sink: EventSink) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the workflow; the next ones do not disturb the release.
+
+    The second says what is still going on, the third gives up waiting.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    received = 0
 
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal received
+        received += 1
+        if received != 2:
+            raise KeyboardInterrupt
+        message = "still releasing what the run has started; interrupt once more to give up waiting"
+        sink.emit(Event(time=time.time(), kind="interrupt.again", message=message))
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
