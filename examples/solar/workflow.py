@@ -14,15 +14,7 @@ from scalable import ScalableSession
 RESULTS = Path(__file__).parent / "results"
 TILTS = range(0, 91, 10)
 AZIMUTHS = [step * 22.5 for step in range(16)]  # the sixteen points of the compass
-SHOWN = [
-    "module",
-    "tilt",
-    "azimuth",
-    "poa",
-    "specific_yield",
-    "performance_ratio",
-    "cell_temperature",
-]
+SHOWN = ["module", "tilt", "azimuth", "poa", "specific_yield", "performance_ratio"]
 
 
 def main() -> None:
@@ -37,9 +29,7 @@ def main() -> None:
     table.drop(columns="monthly").round(3).to_csv(RESULTS / "yields.csv", index=False)
     draw(table, RESULTS / "yields.png")
 
-    print(
-        f"{len(table)} scenarios, each a year of hourly simulation. The best mounting of each module:"
-    )
+    print(f"{len(table)} scenarios, each a simulated year. The best mounting of each module:")
     print(table.drop_duplicates("module")[SHOWN].round(2).to_string(index=False))
     print(f"table   {RESULTS / 'yields.csv'}")
     print(f"picture {RESULTS / 'yields.png'}")

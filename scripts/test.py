@@ -1,0 +1,40 @@
+"""Install everything that the tests need and run them; arguments go to pytest.
+
+As root on Debian and its relatives the programs that some tests use are installed too; elsewhere the tests
+that need a missing one are skipped, and pytest's closing lines say which and why.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+from workspace import PYTHON, install_everything, run, say
+
+#: Debian package to a program that it brings.
+PROGRAMS = {"podman": "podman", "runc": "runc", "docker-registry": "docker-registry"}
+
+
+def install_programs() -> None:
+    """Install the programs that are missing, where that needs no question."""
+    missing = [package for package, program in PROGRAMS.items() if shutil.which(program) is None]
+    if not missing or not shutil.which("apt-get") or getattr(os, "geteuid", lambda: 1)() != 0:
+        return
+    say(f"installing {', '.join(missing)}")
+    quiet = {
+        "stdout": subprocess.DEVNULL,
+        "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    }
+    subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
+    subprocess.run(
+        ["apt-get", "install", "-qq", "--no-install-recommends", *missing], check=False, **quiet
+    )
+
+
+if __name__ == "__main__":
+    install_everything()
+    install_programs()
+    say("pytest")
+    run(str(PYTHON), "-m", "pytest", *sys.argv[1:])
