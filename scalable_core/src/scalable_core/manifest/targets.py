@@ -1,0 +1,186 @@
+"""One target: its provider's options class, found, filled and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from scalable_core.errors import ProviderError, ProviderNotFoundError
+from scalable_core.manifest.check import Checker
+from scalable_core.manifest.seal import seal
+from scalable_core.manifest.tree import Map, Path, Template
+from scalable_core.types import Adaptive, OptionsLookup, Target
+from scalable_core.types.problem import Severity
+
+#: Extras of the dist `scalable`, by the provider that each installs.
+_EXTRAS = ("aws", "gcp", "kubernetes")
+_OURS = ("local", *_EXTRAS)
+_OF_THE_CORE = ("provider", "cluster_type", "overlay")
+
+
+class TargetReader:
+    """Reads targets of one resolved document.
+
+    Args:
+        checker: Over the document.
+        options: Finds a provider's options class(es).
+        selected: The target that will run; its provider must be there.
+    """
+
+    def __init__(
+        self, checker: Checker, options: OptionsLookup, *, selected: str | None = None
+    ) -> None:
+        self._checker = checker
+        self._findings = checker.findings
+        self._root = checker.root
+        self._options = options
+        self._selected = selected
+
+    def read(self, name: str) -> Target | None:
+        """Return a target, None when it has errors or its provider is not there.
+
+        The document then has the target's secret options sealed.
+        """
+        path: Path = ("targets", name)
+        node = self._root["targets"].get(name)
+        if not isinstance(node, Map):
+            if isinstance(node, Template) or node is None:
+                node = Map()
+            else:
+                self._findings.add_at(
+                    self._root,
+                    path,
+                    "E0101",
+                    "wanted a mapping",
+                    cure="write for example {provider: local}",
+                )
+                return None
+        provider = self._provider(node, path)
+        if provider is None:
+            return None
+        cls, cluster_type = self._options_class(provider, node, path)
+        if cls is None:
+            return None
+        settings = node.copy()
+        for key in _OF_THE_CORE:
+            settings.drop(key)
+        settings = seal(settings, cls)
+        sealed = node.copy()
+        sealed.update(settings)
+        self._root["targets"][name] = sealed
+        options: Any = self._checker.record(cls, path, settings)
+        if options is None:
+            return None
+        self._check_adaptive(options, path)
+        return Target(name=name, provider=provider, cluster_type=cluster_type, options=options)
+
+    def _provider(self, node: Map, path: Path) -> str | None:
+        """Return the provider's name, None when there is none to be known."""
+        provider = node.get("provider")
+        if isinstance(provider, Template):
+            return None
+        if isinstance(provider, str) and provider:
+            return str(provider)
+        if provider is None:
+            cure = "write for example provider: local"
+            self._findings.add_at(
+                self._root, path, "E0103", "'provider' is missing", key=True, cure=cure
+            )
+        else:
+            self._findings.add_at(
+                self._root, (*path, "provider"), "E0101", "wanted the name of a provider"
+            )
+        return None
+
+    def _options_class(
+        self, provider: str, node: Map, path: Path
+    ) -> tuple[type | None, str | None]:
+        """Return the class of a target's options and its cluster type."""
+        found = self._look_up(provider, path)
+        cluster_type = node.get("cluster_type")
+        if isinstance(found, Mapping):
+            return self._by_cluster_type(found, cluster_type, path)
+        if (
+            found is not None
+            and cluster_type is not None
+            and not isinstance(cluster_type, Template)
+        ):
+            message = f"provider {provider!r} has only one kind of cluster"
+            self._findings.add_at(
+                self._root,
+                (*path, "cluster_type"),
+                "E0206",
+                message,
+                key=True,
+                cure="remove cluster_type",
+            )
+        return found, None
+
+    def _look_up(self, provider: str, path: Path) -> type | Mapping[str, type] | None:
+        path = (*path, "provider")
+        severity: Severity = "error" if self._selected == path[1] else "warning"
+        try:
+            found = self._options(provider)
+            if found is None:
+                raise ProviderNotFoundError(
+                    f"the provider {provider[:60]!r} is not installed",
+                    cure=self._installing(provider),
+                )
+            classes = list(found.values()) if isinstance(found, Mapping) else [found]
+            if not classes or not all(isinstance(cls, type) and attrs.has(cls) for cls in classes):
+                raise ProviderError(
+                    f"the provider {provider!r} answers no attrs class for its options"
+                )
+            for cls in classes:
+                attrs.resolve_types(cls)
+            return found
+        except ProviderError as error:
+            missing = isinstance(error, ProviderNotFoundError)
+            code = ("E" if severity == "error" else "W") + ("0202" if missing else "0203")
+            self._findings.add_at(
+                self._root, path, code, error.message, cure=error.cure, severity=severity
+            )
+        except (
+            NameError
+        ) as error:  # a field's type that is not importable where the class was written
+            message = f"the options of provider {provider!r} cannot be used: {error}"
+            self._findings.add_at(self._root, path, "E0203", message, severity=severity)
+        return None
+
+    def _installing(self, provider: str) -> str | None:
+        if provider in _EXTRAS:
+            return f"pip install 'scalable[{provider}]'"
+        close = self._findings.suggest(provider, _OURS)
+        if close is not None and close.startswith("did you mean"):
+            return close
+        return (
+            f"install the package that provides it, such as: pip install scalable-{provider[:60]}"
+        )
+
+    def _by_cluster_type(
+        self, classes: Mapping[str, type], cluster_type: Any, path: Path
+    ) -> tuple[type | None, str | None]:
+        if cluster_type is None:
+            default = next(iter(classes))
+            return classes[default], default
+        if isinstance(cluster_type, Template):
+            return None, None
+        if isinstance(cluster_type, str) and str(cluster_type) in classes:
+            return classes[str(cluster_type)], str(cluster_type)
+        cure = self._findings.suggest(str(cluster_type), classes, listed="write one of")
+        message = f"unknown cluster type {str(cluster_type)[:60]!r}"
+        self._findings.add_at(self._root, (*path, "cluster_type"), "E0206", message, cure=cure)
+        return None, None
+
+    def _check_adaptive(self, options: Any, path: Path) -> None:
+        bounds = getattr(options, "adaptive", None)
+        if isinstance(bounds, Adaptive) and bounds.minimum > bounds.maximum:
+            self._findings.add_at(
+                self._root,
+                (*path, "adaptive", "minimum"),
+                "E0207",
+                f"the minimum, {bounds.minimum}, is above the maximum, {bounds.maximum}",
+                cure="raise the maximum or lower the minimum",
+            )
