@@ -52,7 +52,7 @@ def install(dists: tuple[str, ...], *more: str) -> None:
     folders = [part for folder in dists for part in ("--editable", _path(folder))]
     say(f"installing {len(dists)} dists of this repository and what they need")
     constraints = ["--constraint", str(ROOT / "constraints.txt")]
-    run(*pip, "install", "--quiet", *constraints, "pip", *folders, *more)
+    run(*pip, "install", "-qq", *constraints, "pip", *folders, *more)
 
 
 def dependency_group(name: str) -> list[str]:
