@@ -1,0 +1,144 @@
+"""Artifacts in folders of this machine: whole or not at all, and never one over another."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from scalable_core.errors import ArtifactError
+from scalable_core.types import Artifact, ArtifactRef
+
+_CHUNK = 1024 * 1024
+
+
+def local_path(uri: str) -> Path:
+    """Return the path that a ``file:`` URI or a plain path names.
+
+    Raises:
+        ArtifactError: The URI names another machine or another scheme.
+    """
+    if "://" not in uri:
+        return Path(uri)
+    parts = urlsplit(uri)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+        raise ArtifactError(
+            f"{uri} is not a file of this machine", cure="write file:///path/to/file"
+        )
+    return Path(unquote(parts.path))
+
+
+def store(artifact: Artifact, destination: str, *, provider: str) -> ArtifactRef:
+    """Write an artifact to a path of its own and return where and what it is.
+
+    The bytes are written aside, flushed to disk, and get their name in one step that fails if it is taken.
+
+    Raises:
+        ArtifactError: Something has that name already, or the folder cannot be written.
+    """
+    path = local_path(destination).absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _aside(path) as aside:
+            digest, size = _copy(artifact.data, aside)
+            _take_name(aside, path)
+        _flush_folder(path.parent)
+    except FileExistsError:
+        raise ArtifactError(
+            f"{path} exists already, and an artifact is never overwritten",
+            cure="store it under another name",
+        ) from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be written: {error.strerror or error}") from error
+    return ArtifactRef(
+        uri=path.as_uri(),
+        digest=digest,
+        size=size,
+        media_type=artifact.media_type,
+        run=artifact.run,
+        task=artifact.task,
+        component=artifact.component,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        provider=provider,
+    )
+
+
+def fetch(ref: ArtifactRef, destination: Path) -> Path:
+    """Copy an artifact to a file that gets its name only once its bytes are known to be right.
+
+    Raises:
+        ArtifactError: It is not there, cannot be read, or is not what ``ref`` says.
+    """
+    source = local_path(ref.uri)
+    try:
+        with _aside(destination.absolute()) as aside:
+            digest, _ = _copy(source, aside)
+            if digest != ref.digest:
+                raise ArtifactError(
+                    f"{source} is not what was stored: its digest is {digest}, not {ref.digest}",
+                    cure="it was changed since; store it again",
+                )
+            os.replace(aside, destination)
+    except OSError as error:
+        place = error.filename or source
+        raise ArtifactError(
+            f"{place} cannot be read or written: {error.strerror or error}"
+        ) from error
+    return destination
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A free name beside a path; nothing is left under it in the end."""
+    aside = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        yield aside
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _copy(data: bytes | Path, to: Path) -> tuple[str, int]:
+    """Write bytes, or those of a file, to a new file and to the disk; return digest and size."""
+    digest, size = hashlib.sha256(), 0
+    with open(to, "xb") as out:
+        for chunk in _chunks(data):
+            out.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    return f"sha256:{digest.hexdigest()}", size
+
+
+def _chunks(data: bytes | Path) -> Iterator[bytes]:
+    if isinstance(data, bytes):
+        yield data
+        return
+    with open(data, "rb") as source:
+        while chunk := source.read(_CHUNK):
+            yield chunk
+
+
+def _take_name(aside: Path, path: Path) -> None:
+    """Give a file its name, in one step and only if the name is free."""
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # No hard links here, as on some network file systems: take the name, then fill it.
+        path.touch(exist_ok=False)
+        os.replace(aside, path)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,122 @@
+"""How a plan's groups run on this machine: as threads, processes or containers, and how large. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from attrs import frozen
+
+from scalable_core.types import Plan, Problem, WorkerGroup
+from scalable_local.fit import Size, fit
+from scalable_local.machine import Machine
+
+Mode = Literal["threads", "processes", "container"]
+
+
+@frozen(kw_only=True)
+class LocalGroup:
+    """The workers of one component on this machine.
+
+    Attributes:
+        plan: What the plan says of them.
+        mode: Threads of this process, processes, or processes inside a container.
+        size: What each worker gets.
+    """
+
+    plan: WorkerGroup
+    mode: Mode
+    size: Size
+
+    @property
+    def name(self) -> str:
+        """The component's name."""
+        return self.plan.name
+
+
+@frozen(kw_only=True)
+class Layout:
+    """Every group as it runs here, and what differs from the manifest's words."""
+
+    groups: tuple[LocalGroup, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def in_this_process(self) -> bool:
+        """All groups are threads, so nothing needs a socket."""
+        return all(group.mode == "threads" for group in self.groups)
+
+
+def lay_out(plan: Plan, machine: Machine) -> Layout:
+    """Return how a plan runs on a machine.
+
+    Args:
+        plan: A plan whose target is `local`.
+        machine: What there is to share.
+    """
+    options = plan.target.options
+    sizes, too_large = fit(
+        plan.groups, plan.maximum, machine, keep_threads=options.threads_per_worker is not None
+    )
+    modes, not_threads = choose_modes(plan.groups, threads=not options.processes)
+    groups = tuple(
+        LocalGroup(plan=group, mode=modes[group.name], size=sizes[group.name])
+        for group in plan.groups
+    )
+    bare = [g.name for g in plan.groups if g.image is None] if options.containers != "none" else []
+    return Layout(groups=groups, problems=(*too_large, *not_threads, *_without_image(bare)))
+
+
+def choose_modes(
+    groups: Sequence[WorkerGroup], *, threads: bool
+) -> tuple[dict[str, Mode], tuple[Problem, ...]]:
+    """Return how each group runs, and a warning for each that cannot be threads though asked to.
+
+    Threads share one environment and cannot be stopped one by one, so a group with a timeout, or with another
+    environment than the groups before it, runs in processes.
+
+    Args:
+        groups: The plan's groups.
+        threads: Threads are wanted.
+    """
+    modes: dict[str, Mode] = {}
+    problems = []
+    shared: WorkerGroup | None = None
+    for group in groups:
+        if group.image is not None:
+            modes[group.name] = "container"
+            continue
+        if not threads:
+            modes[group.name] = "processes"
+            continue
+        reason = _why_not_threads(group, shared)
+        if reason is None:
+            modes[group.name], shared = "threads", shared or group
+        else:
+            modes[group.name] = "processes"
+            message = f"the workers of {group.name!r} run in processes: {reason}"
+            problems.append(
+                Problem(code="W1402", severity="warning", message=message, where="processes")
+            )
+    return modes, tuple(problems)
+
+
+def _why_not_threads(group: WorkerGroup, shared: WorkerGroup | None) -> str | None:
+    if group.timeout:
+        return "one of its tasks has a timeout, which threads cannot keep"
+    if shared is not None and dict(group.env) != dict(shared.env):
+        return f"its env differs from that of {shared.name!r}, and threads have only one"
+    return None
+
+
+def _without_image(names: Sequence[str]) -> list[Problem]:
+    return [
+        Problem(
+            code="W1403",
+            severity="warning",
+            message=f"the workers of {name!r} run without a container, because it has no image",
+            where="containers",
+            cure="give the component or the target an image",
+        )
+        for name in names
+    ]

@@ -1,0 +1,94 @@
+"""The hooks of the `local` provider: workers on this machine, artifacts in its folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scalable_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from distributed.deploy import Cluster
+
+    from scalable_core.types import (
+        Artifact,
+        ArtifactRef,
+        ClusterRecord,
+        CostEstimate,
+        HookContext,
+        Plan,
+        Problem,
+        ReleaseReport,
+        Target,
+    )
+
+SCALABLE_PLUGIN_API = 1
+NAME = "local"
+
+
+@hookimpl
+def target_options() -> type:
+    """Describe what may stand in a `local` target."""
+    from scalable_local.options import LocalOptions
+
+    return LocalOptions
+
+
+@hookimpl
+def check_target(target: Target) -> Sequence[Problem]:
+    """Check the options against each other."""
+    from scalable_local.checks import target_problems
+
+    return target_problems(target)
+
+
+@hookimpl
+def estimate_cost(plan: Plan) -> CostEstimate:
+    """Say that this machine costs nothing."""
+    from scalable_local.checks import cost_estimate
+
+    return cost_estimate(plan, provider=NAME)
+
+
+@hookimpl
+def preflight(plan: Plan) -> Sequence[Problem]:
+    """Warn of what this machine cannot hold as planned."""
+    from scalable_local.layout import lay_out
+    from scalable_local.machine import read_machine
+
+    return lay_out(plan, read_machine()).problems
+
+
+@hookimpl
+def provision_cluster(plan: Plan, context: HookContext) -> Cluster:
+    """Start a scheduler in this process; its workers wait to be asked for."""
+    from scalable_local.cluster import LocalCluster
+    from scalable_local.layout import lay_out
+    from scalable_local.machine import read_machine
+
+    return LocalCluster(plan, lay_out(plan, read_machine()), context)
+
+
+@hookimpl
+def release_cluster(record: ClusterRecord, context: HookContext) -> ReleaseReport:
+    """Kill worker processes of a run that is over, should any be left."""
+    from scalable_local.release import release
+
+    return release(record, provider=NAME, dry_run=context.dry_run)
+
+
+@hookimpl
+def store_artifact(artifact: Artifact, destination: str) -> ArtifactRef:
+    """Write an artifact into a folder."""
+    from scalable_local.artifacts import store
+
+    return store(artifact, destination, provider=NAME)
+
+
+@hookimpl
+def fetch_artifact(ref: ArtifactRef, destination: Path) -> Path:
+    """Copy an artifact out of a folder."""
+    from scalable_local.artifacts import fetch
+
+    return fetch(ref, destination)

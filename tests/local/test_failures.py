@@ -1,0 +1,187 @@
+"""What happens when workers die."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+
+def die_once(marker):
+    """A call that kills its worker the first time it runs."""
+
+    def call():
+        import pathlib
+
+        if not pathlib.Path(marker).exists():
+            pathlib.Path(marker).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "done"
+
+    return call
+
+
+def killer(count_file):
+    """A call that always kills its worker, and counts how often."""
+
+    def call():
+        with open(count_file, "a") as count:
+            count.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return call
+
+
+def test_a_killed_worker_is_replaced_and_its_call_runs_again(start, make_plan, tmp_path, wait_until):
+    """The run goes on, the worker has its old name, and the event says how it ended."""
+    cluster, client = start(make_plan())
+
+    assert "done" == client.submit(die_once(str(tmp_path / "died"))).result(timeout=60)
+    wait_until(lambda: cluster.observed == {"analysis-0"})
+    assert [
+        "worker analysis-0 was ended by signal 9 (SIGKILL); another takes its place"
+    ] == cluster.sink.texts("worker.lost")
+
+
+def test_a_call_that_kills_three_workers_fails_with_the_reason(start, make_plan, group, tmp_path):
+    """It is tried three times, not for ever."""
+    from distributed import KilledWorker
+
+    _, client = start(make_plan(group(maximum=2)))
+
+    with pytest.raises(KilledWorker, match="3 different workers"):
+        client.submit(killer(str(tmp_path / "count"))).result(timeout=120)
+    assert "xxx" == (tmp_path / "count").read_text()
+
+
+def test_a_call_that_kills_workers_takes_no_other_call_along(start, make_plan, group, tmp_path):
+    """Calls that only waited on the workers that died are finished, however many died."""
+    from distributed import KilledWorker
+    from scalable_core.cluster import task_resource
+
+    _, client = start(make_plan(group(maximum=2)))
+    resources = task_resource("analysis")
+
+    bad = client.submit(killer(str(tmp_path / "count")), resources=resources)
+    good = client.map(lambda i: i + 1, range(100), resources=resources)
+
+    assert list(range(1, 101)) == client.gather(good)
+    assert isinstance(bad.exception(timeout=120), KilledWorker)
+
+
+def test_a_call_that_needs_too_much_memory_is_ended_and_reported(
+    start, make_plan, group, wait_until
+):
+    """The worker is ended at its limit, three times, and the events say how much it used."""
+    from distributed import KilledWorker
+
+    cluster, client = start(make_plan(group(memory=256 * 2**20)))
+
+    def greedy():
+        import time
+
+        hoard = []
+        while True:
+            hoard.append(b"x" * 10 * 2**20)
+            time.sleep(0.02)
+
+    with pytest.raises(KilledWorker):
+        client.submit(greedy).result(timeout=120)
+    wait_until(lambda: len(cluster.sink.texts("worker.lost")) == 3)
+    assert all("of its 256M of memory" in text for text in cluster.sink.texts("worker.lost"))
+
+
+def test_results_lost_with_a_worker_are_computed_again(start, make_plan, group, wait_until):
+    """A result that only the dead worker had is there again when it is asked for."""
+    _, client = start(make_plan(group(maximum=2)))
+    futures = client.map(lambda i: i * i, range(20))
+    client.gather(futures)
+
+    pid = next(iter(client.run(os.getpid).values()))
+    os.kill(pid, signal.SIGKILL)
+
+    assert [i * i for i in range(20)] == client.gather(futures)
+
+
+def test_a_bad_preload_script_ends_the_calls_with_the_reason(start, make_plan, group, tmp_path):
+    """After a few attempts the calls that wait, and those that come later, fail with what went wrong."""
+    from scalable_core.errors import ClusterError
+
+    script = tmp_path / "prepare.py"
+    script.write_text("raise RuntimeError('no licence for the model')\n")
+    cluster, client = start(make_plan(group(preload_script=str(script), maximum=2)), workers=False)
+    cluster.request_workers()
+
+    for call in (client.submit(abs, -1), *client.map(abs, range(50))):
+        with pytest.raises(ClusterError, match="'analysis' could be started.*no licence for the model"):
+            call.result(timeout=120)
+    with pytest.raises(ClusterError, match="no licence"):
+        client.submit(abs, -2).result(timeout=60)
+    assert 6 == len(cluster.sink.texts("worker.failed"))
+
+
+def test_a_group_that_cannot_start_does_not_stop_the_others(start, make_plan, group, tmp_path):
+    """Calls on the other component, and calls on any, still run."""
+    from scalable_core.cluster import task_resource
+    from scalable_core.errors import ClusterError
+
+    script = tmp_path / "prepare.py"
+    script.write_text("raise SystemExit(3)\n")
+    plan = make_plan(group("bad", preload_script=str(script)), group("good"))
+    cluster, client = start(plan, workers=False)
+    cluster.request_workers()
+
+    with pytest.raises(ClusterError, match="'bad'.*ended with exit code 3 before it was ready"):
+        client.submit(abs, -1, resources=task_resource("bad")).result(timeout=120)
+    assert 2 == client.submit(abs, -2, resources=task_resource("good")).result(timeout=60)
+    assert 3 == client.submit(abs, -3).result(timeout=60)
+
+
+def test_a_group_that_could_not_start_can_be_tried_again(start, make_plan, group, tmp_path):
+    """Once the cause is mended, ``cluster.scale`` brings the workers."""
+    script = tmp_path / "prepare.py"
+    script.write_text("raise RuntimeError('not yet')\n")
+    cluster, client = start(make_plan(group(preload_script=str(script))), workers=False)
+    cluster.request_workers()
+    assert client.submit(abs, -1).exception(timeout=120) is not None
+
+    script.write_text("")
+    cluster.scale(1)
+
+    assert 2 == client.submit(abs, -2).result(timeout=60)
+
+
+def test_a_nanny_that_is_gone_is_replaced(start, make_plan, wait_until):
+    """Should the part that watches a worker close, both are made anew."""
+    cluster, client = start(make_plan())
+    before = client.submit(os.getpid, pure=False).result(timeout=60)
+
+    cluster.sync(cluster.workers["analysis-0"].member.close)
+
+    assert before != client.submit(os.getpid, pure=False).result(timeout=60)
+
+
+def test_closing_does_not_wait_for_a_call_that_runs(start, make_plan, tmp_path, wait_until):
+    """The process of a call that never ends is gone when ``close`` returns, with what it had started."""
+    import psutil
+
+    cluster, client = start(make_plan())
+    folder = str(tmp_path)
+
+    def endless():
+        import pathlib
+        import subprocess
+        import time
+
+        child = subprocess.Popen(["sleep", "1000"])
+        pathlib.Path(folder, "pids").write_text(f"{os.getpid()} {child.pid}")
+        time.sleep(1000)
+
+    future = client.submit(endless)
+    pids = wait_until(lambda: (tmp_path / "pids").exists() and (tmp_path / "pids").read_text().split())
+    client.close()
+    cluster.close()
+
+    wait_until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids))
+    assert future is not None
