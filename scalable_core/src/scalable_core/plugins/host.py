@@ -1,0 +1,270 @@
+"""The plugin host: one typed method for each hook, and the way one provider among many is addressed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pluggy
+
+from scalable_core import hookspecs
+from scalable_core.errors import HookNotImplementedError, ProviderNotFoundError
+from scalable_core.plugins.answers import blame, check_answer
+from scalable_core.plugins.loading import Loader, Plugin
+from scalable_core.types import (
+    Artifact,
+    ArtifactRef,
+    ClusterRecord,
+    CostEstimate,
+    HookContext,
+    ImageRequest,
+    Plan,
+    Problem,
+    ReleaseReport,
+    ResolvedImage,
+    RunRecord,
+    Settings,
+    Target,
+)
+
+if TYPE_CHECKING:
+    from distributed.deploy import Cluster
+
+    from scalable_core.plugins.discovery import Entry
+    from scalable_core.plugins.status import PluginStatus
+
+_log = logging.getLogger("scalable.plugins")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+class PluginHost:
+    """Finds, loads, checks and calls plugins. Making one imports no plugin.
+
+    A provider is loaded when a hook is first asked of it, extensions before the first call of any hook. Every
+    method that asks a provider raises `ProviderNotFoundError`, `ProviderBlockedError`,
+    `ProviderIncompatibleError`, `ProviderBrokenError`, `HookNotImplementedError` or `PluginContractError`, each
+    a sentence that names the plugin, its dist, the cause and the cure. What a plugin itself raises passes
+    through with a note that names the plugin, its dist and version.
+
+    Args:
+        environ: The environment; ``os.environ`` when None. ``SCALABLE_DISABLE_PLUGINS`` names plugins to leave
+            out, ``SCALABLE_TRACE_HOOKS=1`` logs every call to ``scalable.hooks``.
+        settings: What `configure` tells every plugin.
+    """
+
+    def __init__(
+        self, *, environ: Mapping[str, str] | None = None, settings: Settings | None = None
+    ) -> None:
+        environ = os.environ if environ is None else environ
+        self._pm = pluggy.PluginManager("scalable")
+        self._pm.add_hookspecs(hookspecs)
+        if environ.get("SCALABLE_TRACE_HOOKS", "0") not in ("", "0"):
+            from scalable_core.plugins.tracing import trace_hooks
+
+            trace_hooks(self._pm)
+        self._loader = Loader(self._pm, environ)
+        self._pm.hook.configure.call_historic(kwargs={"settings": settings or Settings()})
+
+    def provider_names(self) -> tuple[str, ...]:
+        """Return the names of installed providers that are not disabled, sorted; from metadata only."""
+        providers = (e for e in self._loader.catalogue.entries if e.kind == "provider")
+        return tuple(sorted({e.name for e in providers if not self._loader.is_disabled(e)}))
+
+    def statuses(self, *, load: bool) -> tuple[PluginStatus, ...]:
+        """Return one row for each installed plugin, usable or not.
+
+        Args:
+            load: Also import each and ask it for its options; without it metadata alone are read.
+        """
+        from scalable_core.plugins.status import plugin_statuses
+
+        return plugin_statuses(self, self._loader, load=load)
+
+    def command_entry_points(self) -> Mapping[str, Entry]:
+        """Return the commands that plugins add, by name, from metadata only; two claims leave a name out."""
+        entries = self._loader.catalogue.entries
+        commands = [e for e in entries if e.kind == "command" and not self._loader.is_disabled(e)]
+        names = [entry.name for entry in commands]
+        return {entry.name: entry for entry in commands if names.count(entry.name) == 1}
+
+    def load_command(self, name: str) -> Any:
+        """Import the click command of a plugin.
+
+        Raises:
+            ProviderError: It is not there, two dists offer it, its dist does not fit, or its import fails.
+        """
+        return self._loader.load_command(name)
+
+    def options_lookup(self, provider: str) -> type | Mapping[str, type] | None:
+        """Return what `target_options` does, or None when no such provider is installed."""
+        try:
+            return self.target_options(provider)
+        except ProviderNotFoundError:
+            return None
+
+    def target_options(self, provider: str) -> type | Mapping[str, type]:
+        """Return the options class of a provider, or a mapping of cluster types to classes."""
+        return self._ask("target_options", self._provider(provider), provider)  # type: ignore[no-any-return]
+
+    def check_target(self, target: Target, context: HookContext) -> tuple[Problem, ...]:
+        """Return the provider's offline findings about a target, placed relative to it."""
+        return self._findings("check_target", target.provider, context, target=target)
+
+    def resolve_image(
+        self, provider: str, request: ImageRequest, context: HookContext
+    ) -> ResolvedImage | None:
+        """Return the image by digest; None leaves it to the core's own resolver."""
+        plugin = self._provider(provider)
+        answer: ResolvedImage | None = self._ask(
+            "resolve_image", plugin, provider, context, optional=True, request=request
+        )
+        return answer
+
+    def estimate_cost(self, plan: Plan, context: HookContext) -> CostEstimate:
+        """Return what a plan will cost."""
+        name = plan.target.provider
+        answer: CostEstimate = self._ask(
+            "estimate_cost", self._provider(name), name, context, plan=plan
+        )
+        return answer
+
+    def preflight(self, plan: Plan, context: HookContext) -> tuple[Problem, ...]:
+        """Return the provider's online findings about a plan."""
+        return self._findings("preflight", plan.target.provider, context, plan=plan)
+
+    def provision_cluster(self, plan: Plan, context: HookContext) -> Cluster:
+        """Return a running cluster for a plan."""
+        name = plan.target.provider
+        return self._ask("provision_cluster", self._provider(name), name, context, plan=plan)
+
+    def release_cluster(self, record: ClusterRecord, context: HookContext) -> ReleaseReport:
+        """Release what a record names, through the provider that made it."""
+        plugin = self._provider(record.provider)
+        answer: ReleaseReport = self._ask(
+            "release_cluster", plugin, record.provider, context, record=record
+        )
+        return answer
+
+    def store_artifact(
+        self, artifact: Artifact, destination: str, context: HookContext
+    ) -> ArtifactRef:
+        """Store an artifact through the plugin of the destination's URI scheme. Safe from any thread."""
+        plugin = self._loader.load("scheme", _scheme(destination))
+        answer: ArtifactRef = self._ask(
+            "store_artifact",
+            plugin,
+            plugin.name,
+            context,
+            artifact=artifact,
+            destination=destination,
+        )
+        return answer
+
+    def fetch_artifact(self, ref: ArtifactRef, destination: Path, context: HookContext) -> Path:
+        """Fetch an artifact to a file through the plugin of its URI scheme. Safe from any thread."""
+        plugin = self._loader.load("scheme", _scheme(ref.uri))
+        answer: Path = self._ask(
+            "fetch_artifact", plugin, plugin.name, context, ref=ref, destination=destination
+        )
+        return answer
+
+    def run_recorded(self, record: RunRecord, context: HookContext) -> None:
+        """Tell every loaded plugin that a run has ended. What one of them raises is logged, and no more."""
+        self._loader.load_extensions()
+        plugins = self._loader.plugins()
+        listeners = [plugin for plugin in plugins if self._answers("run_recorded", plugin)]
+        for plugin in listeners:
+            # One call each, so that one that fails does not silence the others; wrappers see each call.
+            others = [other.module for other in listeners if other is not plugin]
+            caller = self._pm.subset_hook_caller("run_recorded", others)
+            try:
+                caller(record=record, context=_addressed(context, plugin))
+            except Exception as error:
+                blame(error, "run_recorded", plugin, plugins)
+                _log.warning(
+                    "%s could not be told of the run's end", plugin.entry.label, exc_info=error
+                )
+
+    def hooks_of(self, plugin: Plugin) -> tuple[str, ...]:
+        """Return the names of the hooks that a loaded plugin answers or wraps, sorted."""
+        return tuple(sorted(c.name for c in self._pm.get_hookcallers(plugin.module) or ()))
+
+    def require(self, verb: str, plugin: Plugin) -> None:
+        """Make sure that a loaded provider implements a hook itself.
+
+        Raises:
+            HookNotImplementedError: It does not.
+        """
+        if self._answers(verb, plugin):
+            return
+        message = f"{plugin.entry.label} does not implement {verb}()"
+        cure = f"pip install --upgrade {plugin.entry.dist}, or use another provider"
+        if callable(getattr(plugin.module, verb, None)):
+            message += f": {plugin.entry.value} has a function of that name without @hookimpl"
+            cure = "put @hookimpl from scalable_core.hookspecs above it"
+        raise HookNotImplementedError(message, cure=cure)
+
+    def _provider(self, name: str) -> Plugin:
+        return self._loader.load("provider", name)
+
+    def _answers(self, verb: str, plugin: Plugin) -> bool:
+        """Whether a plugin implements a hook other than by wrapping it."""
+        impls = getattr(self._pm.hook, verb).get_hookimpls()
+        return any(impl.plugin is plugin.module and not impl.wrapper for impl in impls)
+
+    def _findings(
+        self, verb: str, provider: str, context: HookContext, **nouns: Any
+    ) -> tuple[Problem, ...]:
+        found = self._ask(verb, self._provider(provider), provider, context, optional=True, **nouns)
+        return tuple(found or ())
+
+    def _ask(
+        self,
+        verb: str,
+        plugin: Plugin,
+        name: str,
+        context: HookContext | None = None,
+        *,
+        optional: bool = False,
+        **nouns: Any,
+    ) -> Any:
+        """Call a hook with only one provider and all extensions listening, and check the answer.
+
+        Args:
+            verb: The hook.
+            plugin: The provider that is addressed.
+            name: The name under which it is addressed; its answer must bear it.
+            context: For hooks that take one.
+            optional: The provider need not implement it and may answer None.
+            **nouns: The other arguments.
+        """
+        if not optional:
+            self.require(verb, plugin)
+        caller = self._pm.subset_hook_caller(verb, self._loader.rivals(plugin))
+        if context is not None:
+            nouns["context"] = _addressed(context, plugin)
+        try:
+            answer = caller(**nouns)
+        except BaseException as error:
+            blame(error, verb, plugin, self._loader.plugins())
+            raise
+        if answer is None and optional:
+            return None
+        check_answer(verb, answer, plugin, name)
+        return answer
+
+
+def _addressed(context: HookContext, plugin: Plugin) -> HookContext:
+    """Return the context with the logger of the plugin that is called."""
+    log = logging.getLogger(f"scalable.{plugin.entry.kind}.{plugin.name}")
+    return attrs.evolve(context, log=log)
+
+
+def _scheme(uri: str) -> str:
+    match = _SCHEME.match(uri)
+    return match[1].lower() if match else "file"
