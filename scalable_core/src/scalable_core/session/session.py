@@ -6,7 +6,6 @@ import atexit
 import os
 import socket
 import sys
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -316,7 +315,7 @@ def _first_line(error: BaseException) -> str:
 
 
 #: Started and not closed: closed when the interpreter ends, so that nothing outlives it.
-_open_sessions: weakref.WeakSet[ScalableSession] = weakref.WeakSet()
+_open_sessions: set[ScalableSession] = set()
 
 
 @atexit.register
