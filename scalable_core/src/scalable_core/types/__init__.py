@@ -23,7 +23,18 @@ from scalable_core.types.manifest import Component, Expect, Manifest, Project, T
 from scalable_core.types.options import Adaptive, option
 from scalable_core.types.plan import PLAN_SCHEMA, Plan, Stores, WorkerGroup
 from scalable_core.types.problem import Problem
-from scalable_core.types.run import RUN_SCHEMA, Event, Progress, RunRecord, TaskCounts
+from scalable_core.types.run import (
+    RUN_SCHEMA,
+    CacheRow,
+    Event,
+    FailureRow,
+    Progress,
+    ResourceRow,
+    RunRecord,
+    TaskCounts,
+    TaskRow,
+    WorkerRow,
+)
 from scalable_core.types.secret import Secret, reveal
 
 __all__ = [
@@ -32,6 +43,7 @@ __all__ = [
     "Adaptive",
     "Artifact",
     "ArtifactRef",
+    "CacheRow",
     "ClusterRecord",
     "Component",
     "CostEstimate",
@@ -39,6 +51,7 @@ __all__ = [
     "Event",
     "EventSink",
     "Expect",
+    "FailureRow",
     "HookContext",
     "ImageRequest",
     "LazyCluster",
@@ -52,6 +65,7 @@ __all__ = [
     "ReleaseReport",
     "ResolvedImage",
     "Resource",
+    "ResourceRow",
     "RunRecord",
     "Secret",
     "Settings",
@@ -59,7 +73,9 @@ __all__ = [
     "Target",
     "Task",
     "TaskCounts",
+    "TaskRow",
     "WorkerGroup",
+    "WorkerRow",
     "from_data",
     "option",
     "reveal",

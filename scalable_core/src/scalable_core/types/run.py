@@ -60,6 +60,150 @@ class Event:
 
 
 @frozen(kw_only=True)
+class TaskRow:
+    """One line of ``tasks.jsonl``: one attempt of a call, when it ended. Times are seconds since the epoch, UTC.
+
+    Attributes:
+        key: The call's key; its attempts share it.
+        task: The task's name, or the function's for calls without one.
+        component: Where it ran; None when any component would do.
+        state: ``done``, ``failed`` (the last attempt), ``retried`` (failed, tried again), ``lost`` (its worker
+            went away) or ``cached`` (the result was there already).
+        submitted: When the scheduler heard of it.
+        queued: When it was given to a worker.
+        started: When it began to run.
+        finished: When it ended.
+        worker: The worker's name.
+        nbytes: Bytes of the result in memory.
+        cpu: CPU seconds of its own thread.
+        peak: Bytes: the most that its worker process held while it ran, other calls of that worker included.
+        attempt: 1 for the first.
+        source: For ``cached``: the run that made the result, when it is known.
+    """
+
+    key: str
+    task: str
+    component: str | None = None
+    state: Literal["done", "failed", "retried", "lost", "cached"]
+    submitted: float | None = None
+    queued: float | None = None
+    started: float | None = None
+    finished: float
+    worker: str | None = None
+    nbytes: int | None = None
+    cpu: float | None = None
+    peak: int | None = None
+    attempt: int = 1
+    source: str | None = None
+
+
+@frozen(kw_only=True)
+class WorkerRow:
+    """One line of ``workers.jsonl``: a worker that came or went.
+
+    Attributes:
+        time: Seconds since the epoch.
+        event: ``added``, ``removed`` (on purpose) or ``lost``.
+        name: The worker's name; a replacement has the same.
+        component: Its group.
+        threads: Calls it runs at once.
+        memory: Bytes it may use; None without a limit.
+        host: Where it is.
+        pid: Its process.
+    """
+
+    time: float
+    event: Literal["added", "removed", "lost"]
+    name: str
+    component: str | None = None
+    threads: int = 0
+    memory: int | None = None
+    host: str | None = None
+    pid: int | None = None
+
+
+@frozen(kw_only=True)
+class ResourceRow:
+    """One line of ``resources.jsonl``: how busy the cluster is, every few seconds.
+
+    Attributes:
+        time: Seconds since the epoch.
+        workers: How many are there.
+        threads: Calls that they can run at once.
+        queued: Calls that wait.
+        running: Calls that run.
+        cpu: Worker name to percent of one CPU.
+        memory: Worker name to bytes.
+    """
+
+    time: float
+    workers: int
+    threads: int
+    queued: int
+    running: int
+    cpu: Mapping[str, float] = {}
+    memory: Mapping[str, int] = {}
+
+
+@frozen(kw_only=True)
+class CacheRow:
+    """One line of ``cache.jsonl``: what the cache did for a call.
+
+    Attributes:
+        time: Seconds since the epoch.
+        event: ``hit``, ``miss``, ``stored``, ``uncacheable``, ``damaged``, or ``failed`` (could not be written).
+        key: The cache key.
+        task: The task's or function's name.
+        seconds: For a hit what the result took when it was made; for stored what it took now.
+        nbytes: Bytes in the store.
+        detail: One sentence, such as the part that cannot be computed.
+    """
+
+    time: float
+    event: Literal["hit", "miss", "stored", "uncacheable", "damaged", "failed"]
+    key: str | None = None
+    task: str
+    seconds: float | None = None
+    nbytes: int | None = None
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class FailureRow:
+    """One line of ``failures.jsonl``: one attempt that failed or was lost.
+
+    Attributes:
+        time: Seconds since the epoch.
+        key: The call's key.
+        task: The task's or function's name.
+        worker: The worker's name.
+        attempt: 1 for the first.
+        kind: ``error`` (the call raised), ``timeout``, ``memory`` (its worker was killed for it), ``worker-lost``.
+        transient: Trying again may help.
+        final: No attempt follows.
+        type: The exception's type.
+        message: Its first 500 characters.
+        log: The last lines of its traceback.
+        peak: Bytes the worker held at last, as far as it is known.
+        limit: Bytes the worker may hold.
+    """
+
+    time: float
+    key: str
+    task: str
+    worker: str | None = None
+    attempt: int = 1
+    kind: Literal["error", "timeout", "memory", "worker-lost"]
+    transient: bool
+    final: bool
+    type: str
+    message: str = ""
+    log: tuple[str, ...] = ()
+    peak: int | None = None
+    limit: int | None = None
+
+
+@frozen(kw_only=True)
 class TaskCounts:
     """How far the calls of one kind are: how many there are, and how many ended which way."""
 
