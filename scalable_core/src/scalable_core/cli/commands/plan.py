@@ -1,0 +1,78 @@
+"""``scalable plan``: what a run would create, and what that would cost."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import click
+
+from scalable_core.cli.options import (
+    chosen,
+    common_options,
+    json_option,
+    manifest_argument,
+    next_command,
+    overlay_option,
+    target_option,
+    writing,
+)
+
+
+@click.command
+@manifest_argument
+@target_option
+@overlay_option
+@click.option("-o", "--output", metavar="FILE", help="Also write the plan, for: scalable run FILE")
+@click.option("--online", is_flag=True, help="Ask the registries and pin images to digests.")
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Plan only, which is all that this command does."
+)
+@json_option
+@common_options
+def command(
+    manifest: str,
+    target: str | None,
+    overlays: tuple[str, ...],
+    output: str | None,
+    online: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: int,
+    debug: bool,
+) -> int:
+    """Show what a run would create and cost.
+
+    Nothing is created and, without --online, no socket is opened: images stay as they are written and
+    prices come from the snapshot that ships with the provider.
+
+    \b
+    scalable plan --target aws
+    scalable plan --target aws --online --output plan.json
+    scalable run plan.json
+    """
+    from scalable_core.cli.host import make_host, package_of
+    from scalable_core.cli.render.plan import plan_verdict, render_plan
+    from scalable_core.cli.terminal import look_of, say, show, show_json
+    from scalable_core.plan import plan_document, write_plan
+    from scalable_core.session.planning import load, make_plan
+
+    host = make_host(quiet=quiet, verbose=verbose, offline=not online)
+    read = load(manifest, target=chosen(target), overlays=overlays, host=host)
+    plan = make_plan(read, host=host, online=online)
+    if output is not None:
+        with writing(output) as path:
+            write_plan(plan, path)
+    if as_json:
+        show_json(plan_document(plan))
+        return 0
+    look = look_of(sys.stdout)
+    if not quiet:
+        for line in render_plan(plan, look, package=package_of(host, plan.target.provider)):
+            show(line)
+    show(plan_verdict(plan))
+    if not quiet:
+        following = f"scalable run {shlex.quote(output)}" if output else None
+        say(f"Next: {following or next_command('run', manifest, target, overlays)}")
+    return 0

@@ -1,0 +1,193 @@
+"""``scalable run``: plan, run the workflow, release everything."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from scalable_core.cli.options import (
+    chosen,
+    common_options,
+    manifest_argument,
+    overlay_option,
+    target_option,
+)
+from scalable_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from scalable_core.cli.watch import Display
+    from scalable_core.plugins import PluginHost
+    from scalable_core.types import Plan
+
+_ARGUMENTS = "scalable.workflow_arguments"
+
+
+class RunCommand(click.Command):
+    """A command that leaves what follows ``--`` to the workflow."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the workflow's arguments and parse the rest."""
+        if "--" in args:
+            place = args.index("--")
+            ctx.meta[_ARGUMENTS] = args[place + 1 :]
+            args = args[:place]
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Name the workflow's arguments too."""
+        return [*super().collect_usage_pieces(ctx), "[-- ARGUMENTS...]"]
+
+
+@click.command(cls=RunCommand)
+@manifest_argument
+@target_option
+@overlay_option
+@click.option(
+    "--workflow",
+    metavar="FILE",
+    help="Workflow to run.  [default: workflow.py beside the manifest]",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Show the plan and stop; nothing is created.")
+@click.option("-y", "--yes", is_flag=True, help="Answer yes to every question.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print what happens as JSON, one object a line."
+)
+@common_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    manifest: str,
+    target: str | None,
+    overlays: tuple[str, ...],
+    workflow: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: int,
+    debug: bool,
+) -> int:
+    """Run the workflow on a target and release everything.
+
+    The workflow is an ordinary Python file, run as __main__. What it prints goes to stdout; progress goes to
+    stderr. In place of a manifest, a plan.json that `scalable plan --output` wrote is run as it is. What
+    follows -- becomes the workflow's own arguments.
+
+    Ctrl-C stops the workflow and releases everything that the run has started.
+
+    \b
+    scalable run
+    scalable run --target aws
+    scalable run study/scalable.yaml -- --years 30
+
+    Exit codes: 1 the workflow raised, 2 usage or manifest, 3 provider, 4 no capacity, 130 interrupted.
+    """
+    from scalable_core.cli.host import make_host
+
+    host = make_host(quiet=quiet, verbose=verbose, offline=False)
+    plan = _make_plan(manifest, target, overlays, host)
+    if dry_run:
+        return _show_plan(plan, host, as_json=as_json)
+    arguments: list[str] = ctx.meta.get(_ARGUMENTS, [])
+    script = None if workflow is None else Path(workflow)
+    if as_json:
+        return _run_for_programs(plan, host, script, arguments)
+    return _run_for_people(plan, host, script, arguments, quiet=quiet, debug=debug)
+
+
+def _make_plan(
+    source: str, target: str | None, overlays: tuple[str, ...], host: PluginHost
+) -> Plan:
+    from scalable_core.session.planning import load, load_plan, make_plan
+
+    if not source.endswith(".json"):
+        read = load(source, target=chosen(target), overlays=overlays, host=host)
+        return make_plan(read, host=host)
+    if target is not None or overlays:
+        raise UsageError(
+            f"{source} is a plan, and a plan has its target and overlays already",
+            cure=f"leave them out, or make another plan with --output {source}",
+        )
+    return load_plan(Path(source), host=host)
+
+
+def _show_plan(plan: Plan, host: PluginHost, *, as_json: bool) -> int:
+    from scalable_core.cli.host import package_of
+    from scalable_core.cli.render.plan import plan_verdict, render_plan
+    from scalable_core.cli.terminal import look_of, show, show_json
+    from scalable_core.plan import plan_document
+
+    if as_json:
+        show_json(plan_document(plan))
+        return 0
+    lines = render_plan(plan, look_of(sys.stdout), package=package_of(host, plan.target.provider))
+    for line in [*lines, plan_verdict(plan), "Dry run: nothing was created."]:
+        show(line)
+    return 0
+
+
+def _run_for_people(
+    plan: Plan,
+    host: PluginHost,
+    workflow: Path | None,
+    arguments: list[str],
+    *,
+    quiet: bool,
+    debug: bool,
+) -> int:
+    from scalable_core.cli.display import Bars, Lines
+    from scalable_core.cli.host import package_of
+    from scalable_core.cli.outcome import report_outcome
+    from scalable_core.cli.render.plan import render_summary
+    from scalable_core.cli.terminal import look_of, say
+    from scalable_core.cli.watch import Watch
+    from scalable_core.session.driver import run_workflow
+
+    look = look_of(sys.stderr)
+    if not quiet:
+        for line in render_summary(plan, look, package=package_of(host, plan.target.provider)):
+            say(line)
+    display: Display = Bars(look) if look.animated and not quiet else Lines(look, quiet=quiet)
+    with Watch(display) as watch:
+        outcome = run_workflow(plan, host=host, workflow=workflow, arguments=arguments, sink=watch)
+    return report_outcome(outcome, watch.elapsed, look, quiet=quiet, debug=debug)
+
+
+def _run_for_programs(
+    plan: Plan, host: PluginHost, workflow: Path | None, arguments: list[str]
+) -> int:
+    from scalable_core.cli.display import JsonLines
+    from scalable_core.cli.outcome import outcome_documents, workflow_exit_code
+    from scalable_core.cli.watch import Watch
+    from scalable_core.session.driver import run_workflow
+
+    with _stdout_for_us() as stream:
+        display = JsonLines(stream)
+        with Watch(display) as watch:
+            outcome = run_workflow(
+                plan, host=host, workflow=workflow, arguments=arguments, sink=watch
+            )
+        for document in outcome_documents(outcome):
+            display.write(document)
+    return workflow_exit_code(outcome.error)
+
+
+@contextmanager
+def _stdout_for_us() -> Iterator[TextIO]:
+    """Give stdout to the events alone; what the workflow and its workers print goes to stderr."""
+    sys.stdout.flush()
+    own = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with open(own, "w", encoding="utf-8", closefd=False) as stream:
+            yield stream
+        sys.stdout.flush()
+    finally:
+        os.dup2(own, 1)
+        os.close(own)

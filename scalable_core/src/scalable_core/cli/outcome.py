@@ -1,0 +1,81 @@
+"""From the way a workflow ended to what the user reads and the exit code."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scalable_core.cli.failure import INTERRUPTED, exit_code
+from scalable_core.cli.render.failure import error_document, render_error, render_traceback
+from scalable_core.cli.render.run import render_verdict
+from scalable_core.cli.terminal import Look, say
+from scalable_core.errors import ManifestError, ProviderError
+from scalable_core.types import RUN_SCHEMA, to_data
+
+if TYPE_CHECKING:
+    from scalable_core.session.driver import RunOutcome
+
+
+def workflow_exit_code(error: BaseException | None) -> int:
+    """Return the exit code of a run: 1 for whatever the workflow raised, save what is the provider's."""
+    if error is None:
+        return 0
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return exit_code(error) if isinstance(error, (ProviderError, ManifestError)) else 1
+
+
+def report_outcome(
+    outcome: RunOutcome, seconds: float, look: Look, *, quiet: bool, debug: bool
+) -> int:
+    """Print how a run ended and return the exit code.
+
+    Args:
+        outcome: From the driver.
+        seconds: Wall time.
+        look: Of stderr.
+        quiet: Say nothing when all went well.
+        debug: Show tracebacks whole.
+    """
+    error = outcome.error
+    if error is None and quiet:
+        return 0
+    lines = [] if error is None else _render(error, look, debug=debug)
+    folders = [_near(folder) for folder in outcome.folders]
+    lines += render_verdict(outcome.records, folders, error, seconds, look)
+    for line in lines:
+        say(line)
+    return workflow_exit_code(error)
+
+
+def outcome_documents(outcome: RunOutcome) -> Iterator[dict[str, Any]]:
+    """Yield how a run ended as plain data: a record for each session, then the error."""
+    for record, folder in zip(outcome.records, outcome.folders, strict=True):
+        yield {"schema": RUN_SCHEMA, **to_data(record), "run_dir": str(folder)}
+    if outcome.error is not None:
+        yield error_document(outcome.error, workflow_exit_code(outcome.error))
+
+
+def _render(error: BaseException, look: Look, *, debug: bool) -> list[str]:
+    if isinstance(error, KeyboardInterrupt):
+        return []
+    if debug:
+        return "".join(traceback.format_exception(error)).rstrip().splitlines()
+    if isinstance(error, (ProviderError, ManifestError)):
+        return render_error(error, look)
+    if isinstance(error, SystemExit):
+        reason = (
+            f"with code {error.code}" if isinstance(error.code, int) else f"saying: {error.code}"
+        )
+        return [f"the workflow ended itself {reason}"]
+    lines, left_out = render_traceback(error)
+    hint = "frames of Scalable and Dask are left out; --debug shows them"
+    return [*lines, look.paint(hint, "dim")] if left_out else lines
+
+
+def _near(folder: Path) -> Path:
+    near = Path(os.path.relpath(folder))
+    return folder if near.parts[:1] == ("..",) else near

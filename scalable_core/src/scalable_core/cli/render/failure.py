@@ -1,0 +1,116 @@
+"""Errors as text: a sentence and its cure, problems with their source, or the user's own traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from scalable_core.cli.render.problems import render_problems
+from scalable_core.cli.render.table import wrap
+from scalable_core.cli.render.validation import render_verdict
+from scalable_core.cli.terminal import Look, clean
+from scalable_core.errors import ManifestError, ScalableError
+from scalable_core.types import to_data
+
+ERROR_SCHEMA = "scalable.error/1"
+
+#: Packages whose frames say nothing about the user's code.
+_PLUMBING = ("scalable", "dask", "distributed", "tornado", "asyncio", "concurrent")
+
+
+def render_error(error: BaseException, look: Look) -> list[str]:
+    """Return an error as lines."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return [error.format_message()]
+    if isinstance(error, ManifestError) and error.problems:
+        path = next((problem.file for problem in error.problems if problem.file), "the manifest")
+        verdict = render_verdict(error.problems, look, path=path)
+        return [*render_problems(error.problems, look), verdict]
+    message, cure = _message(error), _cure(error)
+    head = look.paint("error:", "red", "bold")
+    lines = [
+        line
+        for number, text in enumerate(clean(message).splitlines() or [""])
+        for line in wrap(text, look, first="  " if number else f"{head} ", rest="  ")
+    ]
+    for note in (*getattr(error, "__notes__", ()), *([cure] if cure else [])):
+        for text in clean(str(note)).splitlines():
+            lines += wrap(text, look, first="  ", rest="  ")
+    return lines
+
+
+def render_traceback(error: BaseException) -> tuple[list[str], bool]:
+    """Return the traceback of a workflow without the frames of Scalable and Dask.
+
+    Returns:
+        Its lines, and whether frames were left out.
+    """
+    whole = traceback.TracebackException.from_exception(error)
+    left_out = _leave_out_plumbing(whole, set())
+    return "".join(whole.format()).rstrip().splitlines(), left_out
+
+
+def error_document(error: BaseException, code: int) -> dict[str, Any]:
+    """Return an error as plain data for programs."""
+    problems = error.problems if isinstance(error, ManifestError) else ()
+    return {
+        "schema": ERROR_SCHEMA,
+        "type": type(error).__name__,
+        "message": error.message if isinstance(error, ScalableError) else _message(error),
+        "cure": _cure(error),
+        "problems": to_data(problems),
+        "exit_code": code,
+    }
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, ScalableError):
+        return error.message
+    if isinstance(error, click.ClickException):
+        message = error.format_message()
+        return message[:1].lower() + message[1:]
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _cure(error: BaseException) -> str | None:
+    if isinstance(error, ScalableError):
+        return error.cure
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"see: {error.ctx.command_path} --help"
+    if isinstance(error, click.ClickException):
+        return None
+    return "this should not happen; --debug shows where it did"
+
+
+def _leave_out_plumbing(part: traceback.TracebackException, seen: set[int]) -> bool:
+    """Take the frames of others out of a traceback and of those that led to it."""
+    if id(part) in seen:
+        return False
+    seen.add(id(part))
+    kept = [frame for frame in part.stack if not _is_plumbing(frame.filename)]
+    left_out = len(kept) < len(part.stack)
+    part.stack = traceback.StackSummary.from_list(kept)
+    others = [part.__cause__, part.__context__, *(part.exceptions or ())]
+    for other in others:
+        if other is not None:
+            left_out = _leave_out_plumbing(other, seen) or left_out
+    return left_out
+
+
+def _is_plumbing(filename: str) -> bool:
+    return any(filename.startswith(folder) for folder in _plumbing_folders())
+
+
+def _plumbing_folders() -> tuple[str, ...]:
+    """The folders of packages that are loaded and count as plumbing."""
+    folders = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        ours = name in _PLUMBING or name.startswith("scalable_")
+        if ours and file and "." not in name and os.path.basename(file) == "__init__.py":
+            folders.append(os.path.dirname(file) + os.sep)
+    return tuple(folders)

@@ -1,0 +1,103 @@
+"""A run as text while it lasts, and its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from scalable_core.cli.render.problems import count
+from scalable_core.cli.terminal import Look, clean
+from scalable_core.types import Event, Progress, RunRecord, TaskCounts
+from scalable_core.types.units import format_duration
+
+#: Names of calls that are shown at once; Dask's collections can have hundreds.
+_SHOWN = 8
+
+#: Events whose content the verdict has.
+_SILENT = frozenset({"run.ended"})
+
+
+def shown_tasks(progress: Progress) -> tuple[list[tuple[str, TaskCounts]], int]:
+    """Return the names of calls to show with their counts, and how many names are left out.
+
+    Those that still have something to do go first when there are too many.
+    """
+    tasks = list(progress.tasks.items())
+    if len(tasks) <= _SHOWN:
+        return tasks, 0
+    tasks.sort(key=lambda item: item[1].done + item[1].failed >= item[1].total)
+    return tasks[:_SHOWN], len(tasks) - _SHOWN
+
+
+def progress_line(progress: Progress) -> str:
+    """Return how far a run is in one line: ``simulate 29/41, reduce 0/8, 2 failed; 4 workers``."""
+    tasks, more = shown_tasks(progress)
+    parts = [f"{clean(name)} {counts.done}/{counts.total}" for name, counts in tasks]
+    if more:
+        parts.append(f"{more} more")
+    failed = sum(counts.failed for counts in progress.tasks.values())
+    if failed:
+        parts.append(f"{failed} failed")
+    return f"{', '.join(parts) or 'no tasks yet'}; {workers_text(progress)}"
+
+
+def workers_text(progress: Progress) -> str:
+    """Return how many workers are there, and how many went."""
+    lost = f", {progress.lost} lost" if progress.lost else ""
+    return f"{count(progress.workers, 'worker')}{lost}"
+
+
+def event_line(event: Event, elapsed: float, look: Look) -> str | None:
+    """Return an event as a line with the minutes and seconds since the start; None when it says nothing."""
+    if not event.message or event.kind in _SILENT:
+        return None
+    message = clean(event.message)
+    if event.kind == "cluster.ready" and event.data.get("dashboard"):
+        message += f", dashboard {event.data['dashboard']}"
+    if event.kind in ("problem", "target.chosen") or event.kind.startswith("interrupt"):
+        message = f"{look.paint('!', 'yellow', 'bold')} {message}"
+    return f"{look.paint(clock(elapsed), 'dim')} {message}"
+
+
+def clock(elapsed: float) -> str:
+    """Return ``[mm:ss]``, with hours where there are some."""
+    minutes, seconds = divmod(int(elapsed), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"[{hours}:{minutes:02d}:{seconds:02d}]" if hours else f"[{minutes:02d}:{seconds:02d}]"
+
+
+def render_verdict(
+    records: Sequence[RunRecord],
+    folders: Sequence[Path],
+    error: BaseException | None,
+    seconds: float,
+    look: Look,
+) -> list[str]:
+    """Return how a run ended: where its records are, then the verdict with numbers.
+
+    Args:
+        records: One for each session.
+        folders: Theirs, relative to the current one where that is shorter.
+        error: What the workflow raised.
+        seconds: Wall time.
+        look: Of the stream.
+    """
+    total, done, failed = (
+        sum(record.tasks.get(kind, 0) for record in records) for kind in ("total", "done", "failed")
+    )
+    workers = sum(record.workers.get("added", 0) for record in records)
+    lost = sum(record.workers.get("lost", 0) for record in records)
+    tasks = f"{done} of {count(total, 'task')}" if done < total else count(total, "task")
+    numbers = f", {failed} failed, {format_duration(seconds)}"
+    if workers:
+        numbers += f" on {count(workers, 'worker')}" + (f", {lost} lost" if lost else "")
+    lines = [f"{look.paint('records', 'dim')} {folder}" for folder in folders]
+    if not records and error is None:
+        return [f"the workflow ended without a session, {format_duration(seconds)}"]
+    if isinstance(error, KeyboardInterrupt):
+        head = look.paint("interrupted", "yellow", "bold") + ", everything released: "
+    elif error is not None:
+        head = look.paint("failed", "red", "bold") + ": "
+    else:
+        return [*lines, look.paint(f"{tasks} done", "yellow" if failed else "green") + numbers]
+    return [*lines, f"{head}{tasks} done{numbers}"]
