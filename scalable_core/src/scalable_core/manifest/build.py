@@ -93,7 +93,7 @@ class TreeBuilder:
                     "remove the escape",
                 )
         if type(value) is str and "${" in value:
-            value = Template(value, plain=event.style is None, offset=_offset(event))
+            value = Template(value, offset=_offset(event))
         self._place(value, at, text)
         if event.anchor:
             self._anchors[event.anchor] = (value, 1)

@@ -16,6 +16,9 @@ from scalable_core.types import Component, Project, Task
 
 Record = TypeVar("Record")
 
+#: What stands in a target besides its provider's own options.
+CORE_OPTIONS = ("provider", "cluster_type", "overlay")
+
 
 class Checker:
     """Reads the shared sections of one resolved document.
@@ -33,11 +36,7 @@ class Checker:
 
     def project(self) -> Project | None:
         """Return the project, None when it has errors."""
-        if not self.root["project"]:
-            if "project" in self.root.marks:
-                self.findings.add_at(
-                    self.root, ("project",), "E0103", "'name' is missing", key=True, cure="add name"
-                )
+        if not self.root["project"] and self.findings.told(("project",)):
             return None
         project = self.record(Project, ("project",))
         if project is not None and not project.name.strip():
@@ -94,12 +93,15 @@ class Checker:
         path = (*base, *steps)
         if isinstance(find(self.root, path), Template):
             return  # its variable is not set; what it would be, nobody knows
-        cure, message = wrong.cure, wrong.message
-        if wrong.word:
-            listed = "known" if wrong.code == "E0102" else "write one of"
-            cure = self.findings.suggest(wrong.word, wrong.known, listed=listed)
+        message, cure, known, listed = wrong.message, wrong.cure, wrong.known, "write one of"
         if wrong.code == "E0102":
-            message = f"unknown {'option' if path[0] == 'targets' else 'key'}"
+            listed = "known"
+            message = "unknown key"
+            if path[0] == "targets":
+                message = "unknown option"
+                known = known if len(steps) > 1 else (*CORE_OPTIONS, *known)
+        if wrong.word:
+            cure = self.findings.suggest(wrong.word, known, listed=listed)
         key = wrong.code in ("E0102", "E0103")
         self.findings.add_at(self.root, path, wrong.code, message, key=key, cure=cure)
 

@@ -92,7 +92,7 @@ class Expander:
         text = "".join(pieces)
         if secret and variables:
             return Secret(text, template=str(template))
-        whole = template.plain and variables == 1 and not any(pieces[::2])
+        whole = variables == 1 and not any(pieces[::2])
         return Expanded(text, template=str(template), scalar=whole)
 
     def _value(self, match: re.Match[str], template: Template, path: Path) -> str | None:

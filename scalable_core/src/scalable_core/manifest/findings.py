@@ -104,6 +104,10 @@ class Findings:
         """All of them, in file order."""
         return tuple(sorted(self._found, key=lambda found: (found.line or 0, found.column or 0)))
 
+    def told(self, path: Sequence[str | int]) -> bool:
+        """Whether something is wrong at a path already."""
+        return any(problem.where == dotted(path) for problem in self._found)
+
     @property
     def failed(self) -> bool:
         """Whether there is an error among them."""

@@ -79,11 +79,14 @@ def read_number(value: Any, _: Any) -> float:
 
 
 def _plain_number(value: Any) -> str | None:
-    """Return the cure for a text that a person would take for a number, such as ``010`` or ``1_000``."""
+    """Return the cure for a text that a person would take for a number, such as ``010`` or ``"4"``."""
     if not isinstance(value, str):
         return None
-    digits = value.strip().lstrip("+-").replace("_", "").replace(".", "", 1)
-    return "write the number without quotes, leading zeros and '_'" if digits.isdigit() else None
+    number = value.lstrip("+-")
+    if not number.replace("_", "").replace(".", "", 1).isdigit():
+        return None
+    odd = "_" in number or (number[0] == "0" and number[1:2].isdigit())
+    return "write it without leading zeros and '_'" if odd else "remove the quotes"
 
 
 def read_truth(value: Any, _: Any) -> bool:
@@ -157,7 +160,8 @@ def _check_bounds(number: Any, value: Any, metadata: Mapping[Any, Any]) -> None:
         metadata.get("quantity") or "", "{:g}".format
     )
     low, high = metadata.get("minimum"), metadata.get("maximum")
+    got = shown(value).removeprefix("the number ")
     if low is not None and number < low:
-        raise Wrong(f"must be at least {write(low)}, got {shown(value)}", code="E0104")
+        raise Wrong(f"must be at least {write(low)}, got {got}", code="E0104")
     if high is not None and number > high:
-        raise Wrong(f"must be at most {write(high)}, got {shown(value)}", code="E0104")
+        raise Wrong(f"must be at most {write(high)}, got {got}", code="E0104")

@@ -62,22 +62,19 @@ def read_manifest(
         else root["components"].keys() | survey.overlaid("components")
     )
     tasks = checker.tasks(components=known)
-    chosen = None
-    if selected is not None:
-        chosen = TargetReader(checker, options, selected=selected).read(selected)
+    reader = TargetReader(checker, options, selected=selected)
+    chosen = None if selected is None else reader.read(selected)
     others = Findings(findings.file)
-    providers, sound = survey.targets(others, besides=selected)
+    providers, sealed = survey.targets(others, besides=selected)
     findings.absorb(others, as_warnings=selected is not None)
     if selected is None:
         survey.overlays(findings)
     if findings.failed or project is None:
         findings.fail()
 
-    document = redact_document(
-        root, sound if chosen is None else {chosen.name: root["targets"][chosen.name]}
-    )
     if chosen is not None:
         providers[chosen.name] = chosen.provider
+    document = redact_document(root, sealed if chosen is None else reader.sealed)
     return Manifest(
         version=VERSION,
         path=file,

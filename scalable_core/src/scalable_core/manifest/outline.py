@@ -7,7 +7,7 @@ from typing import Any
 
 from scalable_core.manifest.findings import Findings
 from scalable_core.manifest.merge import SECTIONS
-from scalable_core.manifest.tree import Map, Path
+from scalable_core.manifest.tree import TOP, Map, Path
 
 VERSION = 1
 
@@ -38,12 +38,8 @@ def check_outline(raw: Map, findings: Findings) -> Map:
     overlays = outline.mapping(("overlays",), raw.get("overlays"))
     root.put("overlays", outline.overlays(overlays), raw.marks.get("overlays"))
     if "project" not in raw:
-        findings.add(
-            "E0103",
-            "'project' is missing",
-            at=(1, 1),
-            cure="write for example project: {name: my-study}",
-        )
+        cure = "write for example project: {name: my-study}"
+        findings.add("E0103", "'project' is missing", path=("project",), at=TOP, cure=cure)
     return root
 
 

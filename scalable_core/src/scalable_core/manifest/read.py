@@ -175,36 +175,21 @@ def _events(text: str, findings: Findings) -> Iterator[Any]:
         )
 
 
-#: Words of the parser, what they mean to a person, and what mends it.
+#: Words of the parser; what they mean to a person; what mends it; whether the beginning is the place to look.
 _EXPLAINED = (
+    ("but got '<stream end>'", "a '{' or '[' is opened here and never closed", "close it", True),
+    ("found unexpected end of stream", "a quote is opened here and never closed", "close it", True),
+    ("could not find expected ':'", "this is no `key: value`", "write a ':' after the key", True),
     (
-        "mapping values are not allowed here",
+        "mapping values are not allowed",
         "a ':' is not allowed here",
-        "indent the line, or put the text in quotes",
+        "put the text in quotes",
+        False,
     ),
-    (
-        "could not find expected ':'",
-        "this is neither `key: value` nor an item of a list",
-        "write `key: value`",
-    ),
-    (
-        "sequence entries are not allowed here",
-        "an item of a list is not allowed here",
-        "put it on a line of its own",
-    ),
-    ("found unexpected end of stream", "a quote is opened here and never closed", "close it"),
-    ("expected ',' or '}'", "a '{' is not closed, or a comma is missing", "close it with '}'"),
-    ("expected ',' or ']'", "a '[' is not closed, or a comma is missing", "close it with ']'"),
-    (
-        "expected <block end>",
-        "the indentation does not fit the lines above",
-        "align it with its neighbours",
-    ),
-    (
-        "found undefined tag handle",
-        "tags such as !this are not allowed in a manifest",
-        "remove the tag",
-    ),
+    ("sequence entries are not allowed", "no '-' is allowed here", "put it on its own line", False),
+    ("expected ',' or", "a comma or a closing bracket is missing before this", "add it", False),
+    ("expected <block end>", "this does not line up with the lines above", "indent alike", False),
+    ("found undefined tag handle", "tags are not allowed in a manifest", "remove the tag", False),
 )
 
 
@@ -212,17 +197,23 @@ def _stop_syntax(error: Any, text: str, findings: Findings) -> NoReturn:
     problem = str(error.problem or error.context or "")
     mark = error.problem_mark or error.context_mark
     message, cure = f"this cannot be read as YAML: {problem}", "mend it near this place"
-    for words, meaning, remedy in _EXPLAINED:
-        if problem.startswith(words):
+    for words, meaning, remedy, at_beginning in _EXPLAINED:
+        if words in problem:
             message, cure = meaning, remedy
-            if "opened" in meaning or "not closed" in meaning:
-                mark = error.context_mark or mark
-    at = TOP if mark is None else (mark.line + 1, mark.column + 1)
-    tab = None if mark is None else _LEADING_TAB.match(_LINE_END.split(text)[mark.line])
+            mark = (error.context_mark if at_beginning else None) or mark
+            break
+    if mark is None:
+        _stop(findings, "E0005", message, at=TOP, cure=cure)
+    line = _LINE_END.split(text)[mark.line]
+    column = mark.column
+    tab = _LEADING_TAB.match(line)
     if tab is not None:
-        at = (at[0], tab.end())
+        column = tab.end() - 1
         message, cure = "a tab is used for indentation", "indent with spaces"
-    _stop(findings, "E0005", message, at=at, cure=cure)
+    elif line[column - 1 : column + 1] == "${":
+        column -= 1
+        message, cure = "a variable inside { } or [ ] needs quotes", 'write "${NAME}"'
+    _stop(findings, "E0005", message, at=(mark.line + 1, column + 1), cure=cure)
 
 
 def _stop(

@@ -36,17 +36,17 @@ def choose_target(
     targets = root["targets"]
     if not targets:
         at = locate(root, ("targets",), key=True) if "targets" in root.marks else TOP
-        cure = "write for example targets: {local: {provider: local}}"
-        findings.add("E0109", "there are no targets", path=("targets",), at=at, cure=cure)
+        example = "write for example targets: {local: {provider: local}}"
+        if not findings.told(("targets",)):
+            findings.add("E0109", "there are no targets", path=("targets",), at=at, cure=example)
         return None
-    name: str | None
     if isinstance(wanted, Auto):
         name = environ.get(TARGET_VARIABLE) or _default(targets)
         by = f" ({TARGET_VARIABLE})"
         if name is None:
             message = f"there are {len(targets)} targets and none is called local"
-            cure = f"name one with --target: {', '.join(list(targets)[:20])}"
-            findings.add_at(root, ("targets",), "E0208", message, key=True, cure=cure)
+            names = f"name one with --target: {', '.join(list(targets)[:20])}"
+            findings.add_at(root, ("targets",), "E0208", message, key=True, cure=names)
     else:
         name, by = wanted, ""
     if name is not None and name not in targets:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path as FilePath
-from typing import Any
 
 from scalable_core.manifest.check import Checker
 from scalable_core.manifest.findings import Findings
@@ -30,14 +29,14 @@ class Survey:
 
     def targets(
         self, findings: Findings, *, besides: str | None
-    ) -> tuple[dict[str, str], dict[str, Any]]:
+    ) -> tuple[dict[str, str], dict[str, Map]]:
         """Check every target but one, each with its own overlays.
 
         Returns:
-            Target name to provider, and target name to its redactable options, of those without errors.
+            Target name to provider, and target name to what may be written down of it.
         """
         providers: dict[str, str] = {}
-        sound: dict[str, Any] = {}
+        sealed: dict[str, Map] = {}
         for name in self._resolver.base["targets"]:
             if name == besides:
                 continue
@@ -46,9 +45,10 @@ class Survey:
                 overlays, findings, lenient=True, targets=[name], components=(), tasks=()
             )
             providers[name] = str(find(root, ("targets", name, "provider")) or "")
-            if TargetReader(self._checker(root, findings), self._options).read(name) is not None:
-                sound[name] = root["targets"][name]
-        return providers, sound
+            reader = TargetReader(self._checker(root, findings), self._options)
+            reader.read(name)
+            sealed |= reader.sealed
+        return providers, sealed
 
     def overlays(self, findings: Findings) -> None:
         """Check what each overlay changes, laid over the document together with those that go before it."""
@@ -69,7 +69,7 @@ class Survey:
             if "project" in overlay:
                 checker.project()
             checker.components(components)
-            checker.tasks(tasks, components=root["components"])
+            checker.tasks(tasks, components=root["components"].keys() | self.overlaid("components"))
             for target in targets:
                 TargetReader(checker, self._options).read(target)
 

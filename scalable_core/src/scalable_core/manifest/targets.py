@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from scalable_core.errors import ProviderError, ProviderNotFoundError
-from scalable_core.manifest.check import Checker
+from scalable_core.manifest.check import CORE_OPTIONS, Checker
 from scalable_core.manifest.seal import seal
 from scalable_core.manifest.tree import Map, Path, Template
 from scalable_core.types import Adaptive, OptionsLookup, Target
@@ -17,7 +17,6 @@ from scalable_core.types.problem import Severity
 #: Extras of the dist `scalable`, by the provider that each installs.
 _EXTRAS = ("aws", "gcp", "kubernetes")
 _OURS = ("local", *_EXTRAS)
-_OF_THE_CORE = ("provider", "cluster_type", "overlay")
 
 
 class TargetReader:
@@ -37,12 +36,11 @@ class TargetReader:
         self._root = checker.root
         self._options = options
         self._selected = selected
+        #: Targets that were read, their secret options sealed: what may be written down.
+        self.sealed: dict[str, Map] = {}
 
     def read(self, name: str) -> Target | None:
-        """Return a target, None when it has errors or its provider is not there.
-
-        The document then has the target's secret options sealed.
-        """
+        """Return a target, None when it has errors or its provider is not there."""
         path: Path = ("targets", name)
         node = self._root["targets"].get(name)
         if not isinstance(node, Map):
@@ -64,12 +62,11 @@ class TargetReader:
         if cls is None:
             return None
         settings = node.copy()
-        for key in _OF_THE_CORE:
+        for key in CORE_OPTIONS:
             settings.drop(key)
         settings = seal(settings, cls)
-        sealed = node.copy()
-        sealed.update(settings)
-        self._root["targets"][name] = sealed
+        self.sealed[name] = node.copy()
+        self.sealed[name].update(settings)
         options: Any = self._checker.record(cls, path, settings)
         if options is None:
             return None

@@ -63,20 +63,17 @@ class Template(str):
     """A text with ``${``, before its variables are replaced.
 
     Attributes:
-        plain: Written without quotes, so what comes out may be read as a number: ``${N}``.
         offset: Characters between the value's mark and the text, 1 for a quoted one; None when the text
             cannot be mapped onto the line, as in a block scalar.
     """
 
-    __slots__ = ("offset", "plain")
+    __slots__ = ("offset",)
 
-    plain: bool
     offset: int | None
 
-    def __new__(cls, text: str, *, plain: bool = False, offset: int | None = None) -> Template:
+    def __new__(cls, text: str, *, offset: int | None = None) -> Template:
         """Make one."""
         template = super().__new__(cls, text)
-        template.plain = plain
         template.offset = offset
         return template
 
@@ -86,7 +83,7 @@ class Expanded(str):
 
     Attributes:
         template: The text as written.
-        scalar: The whole text was one variable without quotes, so a field that wants a number may read one.
+        scalar: The whole text was one variable, so a field that wants a number may read one from it.
     """
 
     __slots__ = ("scalar", "template")
