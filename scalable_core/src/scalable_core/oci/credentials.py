@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from scalable_core.oci.reference import DOCKER_HUB, Reference
 
+_SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -55,23 +56,11 @@ def find_credentials(
     """
     for path in credential_files():
         try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-            helper = _section(config, "credHelpers").get(reference.registry)
-            helper = helper or config.get("credsStore")
-            entries = _section(config, "auths")
+            found = _read_file(path, reference, notes, timeout)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, *_SHAPE_ERRORS) as error:
             notes.append(f"{path} cannot be read ({type(error).__name__})")
-            continue
-        if helper:
-            found = _ask_helper(str(helper), reference, timeout, notes)
-            if found:
-                return found
-        try:
-            found = _read_entry(entries, reference, str(path))
-        except (ValueError, AttributeError, TypeError):
-            notes.append(f"{path} has an entry for {reference.registry} that cannot be read")
             continue
         if found:
             return found
@@ -92,17 +81,26 @@ def credential_files() -> list[Path]:
     ]
 
 
-def _section(config: Any, name: str) -> dict[str, Any]:
-    return dict(config.get(name) or {})
+def _read_file(
+    path: Path, reference: Reference, notes: list[str], timeout: float
+) -> Credentials | None:
+    config = json.loads(path.read_text(encoding="utf-8"))
+    helpers = _by_name(config.get("credHelpers"))
+    helper = helpers.get(reference.registry) or config.get("credsStore")
+    found = _ask_helper(str(helper), reference, timeout, notes) if helper else None
+    return found or _find_entry(_by_name(config.get("auths")), reference, str(path))
 
 
-def _read_entry(
+def _by_name(section: Any) -> dict[str, Any]:
+    return {_normalize(key): value for key, value in (section or {}).items()}
+
+
+def _find_entry(
     entries: Mapping[str, Any], reference: Reference, source: str
 ) -> Credentials | None:
-    by_name = {_normalize(key): entry for key, entry in entries.items()}
     parts = reference.name.split("/")
     for length in range(len(parts), 0, -1):
-        entry = by_name.get("/".join(parts[:length])) or {}
+        entry = entries.get("/".join(parts[:length])) or {}
         username, password = entry.get("username") or "", entry.get("password") or ""
         if entry.get("auth"):
             pair = base64.b64decode(entry["auth"], validate=True).decode().rstrip("\0")
@@ -148,7 +146,7 @@ def _ask_helper(
     except subprocess.TimeoutExpired:
         notes.append(f"{program} did not answer within {seconds:.0f} s")
         return None
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, *_SHAPE_ERRORS) as error:
         notes.append(f"{program} gave no credentials ({type(error).__name__})")
         return None
     if username == "<token>":
