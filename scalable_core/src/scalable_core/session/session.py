@@ -154,7 +154,7 @@ class ScalableSession:
             raise
 
     def _start(self, plan: Plan, *, eager: bool) -> ScalableClient:
-        from scalable_core.records.dask_plugins import ProgressPlugin
+        from scalable_core.records.dask_plugins import RunPlugin
         from scalable_core.session.client import ScalableClient
 
         if any(group.image and not group.resolved for group in plan.groups):
@@ -167,7 +167,7 @@ class ScalableSession:
             raise ProviderError("\n".join(str(problem) for problem in failures(problems)))
         self._cluster = self._host.provision_cluster(plan, context)
         self._client = client = ScalableClient(self._cluster, plan)
-        client.register_plugin(ProgressPlugin())
+        client.register_plugin(RunPlugin())
         self._ship_code(client)
         self._say(
             "cluster.ready",

@@ -61,7 +61,7 @@ class Event:
 
 @frozen(kw_only=True)
 class TaskRow:
-    """One line of ``tasks.jsonl``: one attempt of a call, when it ended. Times are seconds since the epoch, UTC.
+    """One line of ``tasks.jsonl``: one attempt of a call, when it ended. Times are epoch seconds.
 
     Attributes:
         key: The call's key; its attempts share it.
@@ -151,7 +151,7 @@ class CacheRow:
 
     Attributes:
         time: Seconds since the epoch.
-        event: ``hit``, ``miss``, ``stored``, ``uncacheable``, ``damaged``, or ``failed`` (could not be written).
+        event: ``hit``, ``miss``, ``stored``, ``uncacheable``, ``damaged``, ``failed`` (not written).
         key: The cache key.
         task: The task's or function's name.
         seconds: For a hit what the result took when it was made; for stored what it took now.
@@ -178,7 +178,7 @@ class FailureRow:
         task: The task's or function's name.
         worker: The worker's name.
         attempt: 1 for the first.
-        kind: ``error`` (the call raised), ``timeout``, ``memory`` (its worker was killed for it), ``worker-lost``.
+        kind: ``error`` (the call raised), ``timeout``, ``memory`` (its worker was killed), ``worker-lost``.
         transient: Trying again may help.
         final: No attempt follows.
         type: The exception's type.
