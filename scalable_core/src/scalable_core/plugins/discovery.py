@@ -112,7 +112,6 @@ def _read(dist: Distribution) -> Iterator[Entry]:
         return
     name, version, requires, fault = _identity(dist)
     for group, key, value in dict.fromkeys(points):
-        value = value.replace(" ", "")
         kind = GROUPS.get(group)
         if kind is None:
             near = get_close_matches(group, GROUPS, n=1, cutoff=0.85)
@@ -120,11 +119,12 @@ def _read(dist: Distribution) -> Iterator[Entry]:
                 cause = f"it has an unknown entry-point group {group!r}; did you mean {near[0]!r}?"
                 yield Entry(kind="dist", name=name, dist=name, version=version, fault=cause)
         else:
-            wrong = None if _MODULE.match(value) else f"its entry point {value!r} is not a module"
+            module = value.replace(" ", "")
+            wrong = None if _MODULE.match(module) else f"its entry point {value!r} is not a module"
             yield Entry(
                 kind=kind,
                 name=key,
-                value=value,
+                value=module,
                 dist=name,
                 version=version,
                 requires=requires,

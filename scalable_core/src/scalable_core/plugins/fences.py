@@ -101,7 +101,7 @@ def load_object(entry: Entry) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        cause = f"{type(error).__name__}: {error}".rstrip(": ")
+        cause = one_line(error)
         if isinstance(error, SystemExit):
             cause = f"it called sys.exit({'' if error.code is None else repr(error.code)})"
         raise ProviderBrokenError(
@@ -135,7 +135,7 @@ def register(pm: pluggy.PluginManager, module: ModuleType, name: str, entry: Ent
         if isinstance(error, KeyboardInterrupt):
             raise
         raise ProviderBrokenError(
-            f"{entry.label} is installed, but its configure() failed: {type(error).__name__}: {error}",
+            f"{entry.label} is installed, but its configure() failed: {one_line(error)}",
             cure=f"report it to the authors of {entry.dist}; {disable(entry)}",
         ) from error
 
@@ -197,9 +197,15 @@ def _has_spec(caller: object) -> bool:
 
 def reinstall(entry: Entry) -> str:
     """Return the cure of a damaged installation."""
-    return f"pip install --force-reinstall {entry.dist}  mends an installation; {disable(entry)}"
+    return f"pip install --force-reinstall {entry.dist} mends an installation; {disable(entry)}"
 
 
 def disable(entry: Entry) -> str:
     """Return how to do without a plugin."""
     return f"SCALABLE_DISABLE_PLUGINS={entry.name} leaves it out"
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type of an exception and the first line of what it says."""
+    said = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

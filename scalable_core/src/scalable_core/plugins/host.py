@@ -13,8 +13,14 @@ import attrs
 import pluggy
 
 from scalable_core import hookspecs
-from scalable_core.errors import HookNotImplementedError, ProviderNotFoundError
+from scalable_core.errors import (
+    HookNotImplementedError,
+    ProviderBrokenError,
+    ProviderNotFoundError,
+    ScalableError,
+)
 from scalable_core.plugins.answers import blame, check_answer
+from scalable_core.plugins.fences import disable, one_line
 from scalable_core.plugins.loading import Loader, Plugin
 from scalable_core.types import (
     Artifact,
@@ -101,11 +107,22 @@ class PluginHost:
         return self._loader.load_command(name)
 
     def options_lookup(self, provider: str) -> type | Mapping[str, type] | None:
-        """Return what `target_options` does, or None when no such provider is installed."""
+        """Return what `target_options` does, or None when no such provider is installed.
+
+        A provider that raises is broken, and no more: the manifest may name it without using it.
+        """
         try:
             return self.target_options(provider)
         except ProviderNotFoundError:
             return None
+        except ScalableError:
+            raise
+        except Exception as error:
+            (entry,) = self._loader.claims("provider", provider)
+            raise ProviderBrokenError(
+                f"target_options() of {entry.label} failed: {one_line(error)}",
+                cure=f"report it to the authors of {entry.dist}; {disable(entry)}",
+            ) from error
 
     def target_options(self, provider: str) -> type | Mapping[str, type]:
         """Return the options class of a provider, or a mapping of cluster types to classes."""

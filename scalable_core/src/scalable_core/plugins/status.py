@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from scalable_core.errors import ProviderBlockedError, ProviderIncompatibleError, ScalableError
 from scalable_core.hookspecs import PLUGIN_API
 from scalable_core.plugins.discovery import Entry, Kind
-from scalable_core.plugins.fences import check_metadata, reinstall
+from scalable_core.plugins.fences import check_metadata, one_line, reinstall
 from scalable_core.plugins.loading import Loader
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def plugin_statuses(host: PluginHost, loader: Loader, *, load: bool) -> tuple[Pl
             status = _word(error, entry, loader)
             rows.append(evolve(row, status=status, detail=error.message, cure=error.cure))
         except Exception as error:
-            detail = f"{entry.label} raised {type(error).__name__}: {error}"
+            detail = f"{entry.label} raised {one_line(error)}"
             rows.append(evolve(row, status="broken", detail=detail, cure=reinstall(entry)))
     return tuple(rows)
 

@@ -35,8 +35,8 @@ def _after(
 ) -> None:
     error = outcome.exception
     # Only the type: what a service says in an error may hold anything.
-    said = f"raised {type(error).__name__}" if error else _brief.repr(outcome.get_result())
-    _log.debug("%s() = %s", hook, said)
+    said = f"raised {type(error).__name__}" if error else f"= {_brief.repr(outcome.get_result())}"
+    _log.debug("%s() %s", hook, said)
 
 
 class _Brief(reprlib.Repr):

@@ -1,0 +1,1 @@
+"""Does not say for which contract it was made."""

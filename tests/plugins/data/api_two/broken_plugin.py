@@ -1,0 +1,3 @@
+"""Made for a later contract."""
+
+SCALABLE_PLUGIN_API = 2

@@ -1,0 +1,3 @@
+"""Has no such thing."""
+
+SCALABLE_PLUGIN_API = 1

@@ -1,0 +1,9 @@
+"""A command."""
+
+import click
+
+
+@click.command
+def tail():
+    """Show the end of things."""
+    click.echo("the end")

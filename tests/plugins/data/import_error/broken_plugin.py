@@ -1,0 +1,3 @@
+"""Needs what is not there."""
+
+import betasdk  # noqa: F401

@@ -1,0 +1,3 @@
+"""Never imported."""
+
+raise AssertionError("imported")

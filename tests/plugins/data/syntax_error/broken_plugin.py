@@ -1,0 +1,1 @@
+def provision_cluster(:
