@@ -47,7 +47,7 @@ def test_a_run_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
     assert json.loads((tmp_path / "run.json").read_text())["schema"] == "scalable.run/1"
     assert read_run(tmp_path).status == "done"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["events.jsonl", "run.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.json"]
 
 
 def test_events_are_appended_one_a_line(tmp_path: Path) -> None:

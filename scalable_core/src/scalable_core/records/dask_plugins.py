@@ -47,9 +47,10 @@ class RunPlugin(SchedulerPlugin):
 
     The scheduler answers two more questions with plain data:
 
-    * ``scalable_progress``: ``{"tasks": {name: {"total", "done", "failed"}}, "workers": {"now", "added", "lost"}}``;
-    * ``scalable_rows``: ``{"tasks": [...], "workers": [...], "resources": [...], "failures": [...]}``, each row
-      once.
+    * ``scalable_progress``: counts by task name (``total``, ``done``, ``failed``), and of workers (``now``,
+      ``added``, ``lost``);
+    * ``scalable_rows``: the rows since the last question, by table: ``tasks``, ``workers``, ``resources``,
+      ``failures``.
     """
 
     name = "scalable-run"

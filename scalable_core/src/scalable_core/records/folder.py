@@ -7,8 +7,9 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from attrs import evolve
 
@@ -16,10 +17,10 @@ from scalable_core.types import RUN_SCHEMA, Event, RunRecord, from_data, to_data
 
 
 class RunFolder:
-    """Writes ``run.json``, ``plan.json``, ``manifest.yaml`` and ``events.jsonl`` of one run.
+    """Writes ``run.json``, whole documents beside it, and tables such as ``tasks.jsonl``, of one run.
 
-    It is the run's `EventSink`: what the session and the provider report goes to ``events.jsonl``, one
-    JSON object a line.
+    Tables are append-only, one JSON object a line; a kill tears at most the last line. The folder is the
+    run's `EventSink`: what the session and the provider report goes to ``events.jsonl``.
 
     Args:
         path: The folder; made if it is not there.
@@ -31,7 +32,8 @@ class RunFolder:
         self.path = path
         self._record = record
         self._lock = threading.Lock()
-        self._events = (path / "events.jsonl").open("a", encoding="utf-8")
+        self._tables: dict[str, TextIO] = {}
+        self._closed = False
         self._write_record()
 
     @property
@@ -56,16 +58,30 @@ class RunFolder:
 
     def emit(self, event: Event) -> None:
         """Append one event."""
-        line = json.dumps(to_data(event), separators=(",", ":"))
+        self.append("events", [to_data(event)])
+
+    def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append rows of plain data to a table; after `close` they are forgotten.
+
+        Args:
+            table: Such as ``tasks``; the file is ``tasks.jsonl``.
+            rows: In the order in which they happened.
+        """
+        lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
         with self._lock:
-            if not self._events.closed:
-                self._events.write(line + "\n")
-                self._events.flush()
+            if self._closed or not lines:
+                return
+            if table not in self._tables:
+                self._tables[table] = (self.path / f"{table}.jsonl").open("a", encoding="utf-8")
+            self._tables[table].write(lines)
+            self._tables[table].flush()
 
     def close(self) -> None:
         """Close the files; may be called twice."""
         with self._lock:
-            self._events.close()
+            self._closed = True
+            for file in self._tables.values():
+                file.close()
 
     def _write_record(self) -> None:
         self.write_document("run.json", {"schema": RUN_SCHEMA, **to_data(self._record)})

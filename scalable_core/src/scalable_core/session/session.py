@@ -21,6 +21,7 @@ from scalable_core.records import RunFolder, new_run_id
 from scalable_core.records.folder import now
 from scalable_core.session import invocation
 from scalable_core.session.planning import failures, load, make_plan, pin_images
+from scalable_core.session.recorder import Recorder
 from scalable_core.types import (
     Artifact,
     ArtifactRef,
@@ -62,6 +63,7 @@ class ScalableSession:
         self._folder: RunFolder | None = None
         self._client: ScalableClient | None = None
         self._cluster: Any = None
+        self._recorder: Recorder | None = None
         self._closed = False
 
     @classmethod
@@ -168,6 +170,8 @@ class ScalableSession:
         self._cluster = self._host.provision_cluster(plan, context)
         self._client = client = ScalableClient(self._cluster, plan)
         client.register_plugin(RunPlugin())
+        assert self._folder is not None
+        self._recorder = Recorder(client, self._folder)
         self._ship_code(client)
         self._say(
             "cluster.ready",
@@ -193,7 +197,7 @@ class ScalableSession:
             progress = self.progress()
         except Exception:
             pass  # the scheduler is gone; the counts are lost, the release is not
-        for part in (self._client, self._cluster):
+        for part in (self._recorder, self._client, self._cluster):
             try:
                 if part is not None:
                     part.close()
