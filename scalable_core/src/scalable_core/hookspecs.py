@@ -71,7 +71,7 @@ def configure(settings: Settings) -> None:
         settings: Verbosity, and whether sockets are forbidden.
 
     Called again:
-        Never in one process.
+        Once for each plugin host: a process that makes several sessions may have several.
 
     Wrappers:
         Not allowed; pluggy forbids them on historic hooks.
@@ -458,7 +458,7 @@ def run_recorded(record: RunRecord, context: HookContext) -> None:
         Once for each run.
 
     Wrappers:
-        See the record.
+        See the record, once around each plugin that listens.
 
     Example:
         .. code-block:: python
