@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from scalable_core.types import Event, HookContext, Plan, Project, Stores, Target, WorkerGroup
 from scalable_local import plugin
 from scalable_local.options import LocalOptions

@@ -33,15 +33,17 @@ def killer(count_file):
     return call
 
 
-def test_a_killed_worker_is_replaced_and_its_call_runs_again(start, make_plan, tmp_path, wait_until):
+def test_a_killed_worker_is_replaced_and_its_call_runs_again(
+    start, make_plan, tmp_path, wait_until
+):
     """The run goes on, the worker has its old name, and the event says how it ended."""
     cluster, client = start(make_plan())
 
-    assert "done" == client.submit(die_once(str(tmp_path / "died"))).result(timeout=60)
+    assert client.submit(die_once(str(tmp_path / "died"))).result(timeout=60) == "done"
     wait_until(lambda: cluster.observed == {"analysis-0"})
-    assert [
+    assert cluster.sink.texts("worker.lost") == [
         "worker analysis-0 was ended by signal 9 (SIGKILL); another takes its place"
-    ] == cluster.sink.texts("worker.lost")
+    ]
 
 
 def test_a_call_that_kills_three_workers_fails_with_the_reason(start, make_plan, group, tmp_path):
@@ -52,12 +54,13 @@ def test_a_call_that_kills_three_workers_fails_with_the_reason(start, make_plan,
 
     with pytest.raises(KilledWorker, match="3 different workers"):
         client.submit(killer(str(tmp_path / "count"))).result(timeout=120)
-    assert "xxx" == (tmp_path / "count").read_text()
+    assert (tmp_path / "count").read_text() == "xxx"
 
 
 def test_a_call_that_kills_workers_takes_no_other_call_along(start, make_plan, group, tmp_path):
     """Calls that only waited on the workers that died are finished, however many died."""
     from distributed import KilledWorker
+
     from scalable_core.cluster import task_resource
 
     _, client = start(make_plan(group(maximum=2)))
@@ -114,11 +117,13 @@ def test_a_bad_preload_script_ends_the_calls_with_the_reason(start, make_plan, g
     cluster.request_workers()
 
     for call in (client.submit(abs, -1), *client.map(abs, range(50))):
-        with pytest.raises(ClusterError, match="'analysis' could be started.*no licence for the model"):
+        with pytest.raises(
+            ClusterError, match=r"'analysis' could be started.*no licence for the model"
+        ):
             call.result(timeout=120)
     with pytest.raises(ClusterError, match="no licence"):
         client.submit(abs, -2).result(timeout=60)
-    assert 6 == len(cluster.sink.texts("worker.failed"))
+    assert len(cluster.sink.texts("worker.failed")) == 6
 
 
 def test_a_group_that_cannot_start_does_not_stop_the_others(start, make_plan, group, tmp_path):
@@ -132,10 +137,10 @@ def test_a_group_that_cannot_start_does_not_stop_the_others(start, make_plan, gr
     cluster, client = start(plan, workers=False)
     cluster.request_workers()
 
-    with pytest.raises(ClusterError, match="'bad'.*ended with exit code 3 before it was ready"):
+    with pytest.raises(ClusterError, match=r"'bad'.*ended with exit code 3 before it was ready"):
         client.submit(abs, -1, resources=task_resource("bad")).result(timeout=120)
-    assert 2 == client.submit(abs, -2, resources=task_resource("good")).result(timeout=60)
-    assert 3 == client.submit(abs, -3).result(timeout=60)
+    assert client.submit(abs, -2, resources=task_resource("good")).result(timeout=60) == 2
+    assert client.submit(abs, -3).result(timeout=60) == 3
 
 
 def test_a_group_that_could_not_start_can_be_tried_again(start, make_plan, group, tmp_path):
@@ -149,7 +154,7 @@ def test_a_group_that_could_not_start_can_be_tried_again(start, make_plan, group
     script.write_text("")
     cluster.scale(1)
 
-    assert 2 == client.submit(abs, -2).result(timeout=60)
+    assert client.submit(abs, -2).result(timeout=60) == 2
 
 
 def test_a_nanny_that_is_gone_is_replaced(start, make_plan, wait_until):
@@ -179,7 +184,9 @@ def test_closing_does_not_wait_for_a_call_that_runs(start, make_plan, tmp_path, 
         time.sleep(1000)
 
     future = client.submit(endless)
-    pids = wait_until(lambda: (tmp_path / "pids").exists() and (tmp_path / "pids").read_text().split())
+    pids = wait_until(
+        lambda: (tmp_path / "pids").exists() and (tmp_path / "pids").read_text().split()
+    )
     client.close()
     cluster.close()
 

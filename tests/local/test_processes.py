@@ -10,8 +10,8 @@ def test_every_worker_is_a_process_of_its_own(start, make_plan, group, meet):
     """Three workers are three processes that run three calls at one time."""
     _, client = start(make_plan(group(maximum=3)))
 
-    assert [True] * 3 == client.gather([client.submit(meet, i, 3) for i in range(3)])
-    assert 3 == len({os.getpid(), *client.run(os.getpid).values()}) - 1
+    assert client.gather([client.submit(meet, i, 3) for i in range(3)]) == [True] * 3
+    assert len({os.getpid(), *client.run(os.getpid).values()}) - 1 == 3
 
 
 def test_each_component_has_its_own_env(start, make_plan, group):
@@ -19,11 +19,14 @@ def test_each_component_has_its_own_env(start, make_plan, group):
     from scalable_core.types import Secret
 
     plan = make_plan(
-        group("one", env={"TOKEN": Secret("hush", template="${TOKEN}")}), group("two", env={"B": "2"})
+        group("one", env={"TOKEN": Secret("hush", template="${TOKEN}")}),
+        group("two", env={"B": "2"}),
     )
     _, client = start(plan)
 
-    seen = client.run(lambda dask_worker: (dask_worker.name, os.environ.get("TOKEN"), os.environ.get("B")))
+    seen = client.run(
+        lambda dask_worker: (dask_worker.name, os.environ.get("TOKEN"), os.environ.get("B"))
+    )
 
     assert {("one-0", "hush", None), ("two-0", None, "2")} == set(seen.values())
     assert "TOKEN" not in os.environ
@@ -31,14 +34,16 @@ def test_each_component_has_its_own_env(start, make_plan, group):
 
 def test_env_is_there_before_python_starts(start, make_plan, group):
     """What the interpreter itself reads at its start holds too."""
-    _, client = start(make_plan(group(env={"PYTHONDONTWRITEBYTECODE": "1", "LD_LIBRARY_PATH": "/x"})))
+    _, client = start(
+        make_plan(group(env={"PYTHONDONTWRITEBYTECODE": "1", "LD_LIBRARY_PATH": "/x"}))
+    )
 
     def look():
         with open("/proc/self/environ", "rb") as environ:
             born_with = environ.read().split(b"\0")
         return sys.flags.dont_write_bytecode, b"LD_LIBRARY_PATH=/x" in born_with
 
-    assert (1, True) == client.submit(look).result(timeout=60)
+    assert client.submit(look).result(timeout=60) == (1, True)
 
 
 def test_no_secret_is_on_a_command_line(start, make_plan, group):
@@ -56,8 +61,8 @@ def test_cpus_are_threads_of_the_worker(start, make_plan, group, meet):
     """A worker of two CPUs runs two calls at one time."""
     _, client = start(make_plan(group(cpus=2.0, threads=2)))
 
-    assert [2] == list(client.nthreads().values())
-    assert [True] * 2 == client.gather([client.submit(meet, i, 2) for i in range(2)])
+    assert list(client.nthreads().values()) == [2]
+    assert client.gather([client.submit(meet, i, 2) for i in range(2)]) == [True] * 2
 
 
 def test_numeric_libraries_get_the_cpus_that_calls_leave(start, make_plan, group, monkeypatch):
@@ -105,14 +110,14 @@ def test_a_call_may_start_processes_of_its_own(start, make_plan):
         with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as executor:
             return executor.submit(abs, -3).result()
 
-    assert 3 == client.submit(pool).result(timeout=120)
+    assert client.submit(pool).result(timeout=120) == 3
 
 
 def test_a_call_that_reads_from_the_terminal_gets_nothing(start, make_plan):
     """A call that reads its standard input sees the end of a file, and cannot disturb the worker."""
     _, client = start(make_plan())
 
-    assert "" == client.submit(lambda: sys.stdin.read()).result(timeout=60)
+    assert client.submit(lambda: sys.stdin.read()).result(timeout=60) == ""
 
 
 def test_the_preload_script_runs_before_any_call(start, make_plan, group, tmp_path):
@@ -121,7 +126,7 @@ def test_the_preload_script_runs_before_any_call(start, make_plan, group, tmp_pa
     script.write_text("import os\nos.environ['PREPARED'] = 'yes'\n")
     _, client = start(make_plan(group(preload_script=str(script))))
 
-    assert "yes" == client.submit(lambda: os.environ.get("PREPARED")).result(timeout=60)
+    assert client.submit(lambda: os.environ.get("PREPARED")).result(timeout=60) == "yes"
 
 
 def test_restart_gives_new_processes(start, make_plan, group):

@@ -20,7 +20,7 @@ def test_all_workers_run_at_once(start, make_plan, group, meet):
     plan = make_plan(group(maximum=4, cpus=4.0, threads=4, memory=16 * 2**30), processes=False)
     _, client = start(plan)
 
-    assert [True] * 4 == client.gather([client.submit(meet, i, 4) for i in range(4)])
+    assert client.gather([client.submit(meet, i, 4) for i in range(4)]) == [True] * 4
 
 
 def test_env_holds_for_threads_and_is_undone_at_the_end(start, make_plan, group, monkeypatch):
@@ -33,7 +33,7 @@ def test_env_holds_for_threads_and_is_undone_at_the_end(start, make_plan, group,
     client.close()
     cluster.close()
 
-    assert ("fast", "1") == seen
+    assert seen == ("fast", "1")
     assert os.environ["MODEL_MODE"] == "before"
     assert "MODEL_NEW" not in os.environ
 
@@ -58,7 +58,7 @@ def test_a_group_with_another_env_runs_in_processes(start, make_plan, group):
     two = client.submit(look, workers="two-0", pure=False).result(timeout=60)
 
     assert (os.getpid(), "1", None) == one
-    assert (None, "2") == two[1:]
+    assert two[1:] == (None, "2")
     assert os.getpid() != two[0]
 
 
@@ -78,9 +78,9 @@ def test_results_larger_than_a_threads_memory_go_to_disk_and_come_back(start, ma
     on_disk = client.run(lambda dask_worker: len(dask_worker.data.disk))
     firsts = client.gather(client.map(lambda data: data[0], futures))
 
-    assert [30 * 2**20] * 6 == lengths
+    assert lengths == [30 * 2**20] * 6
     assert sum(on_disk.values()) > 0
-    assert [0, 1, 2, 3, 4, 5] == firsts
+    assert firsts == [0, 1, 2, 3, 4, 5]
 
 
 def test_restart_brings_threads_back(start, make_plan, group):
@@ -89,5 +89,5 @@ def test_restart_brings_threads_back(start, make_plan, group):
 
     client.restart(timeout=60)
 
-    assert 2 == len(client.scheduler_info()["workers"])
-    assert 3 == client.submit(sum, [1, 2]).result(timeout=60)
+    assert len(client.scheduler_info()["workers"]) == 2
+    assert client.submit(sum, [1, 2]).result(timeout=60) == 3

@@ -48,11 +48,6 @@ def store(artifact: Artifact, destination: str, *, provider: str) -> ArtifactRef
             digest, size = _copy(artifact.data, aside)
             _take_name(aside, path)
         _flush_folder(path.parent)
-    except FileExistsError:
-        raise ArtifactError(
-            f"{path} exists already, and an artifact is never overwritten",
-            cure="store it under another name",
-        ) from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be written: {error.strerror or error}") from error
     return ArtifactRef(
@@ -127,13 +122,19 @@ def _chunks(data: bytes | Path) -> Iterator[bytes]:
 def _take_name(aside: Path, path: Path) -> None:
     """Give a file its name, in one step and only if the name is free."""
     try:
-        os.link(aside, path)
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # No hard links here, as on some network file systems: take the name, then fill it.
+            path.touch(exist_ok=False)
+            os.replace(aside, path)
     except FileExistsError:
-        raise
-    except OSError:
-        # No hard links here, as on some network file systems: take the name, then fill it.
-        path.touch(exist_ok=False)
-        os.replace(aside, path)
+        raise ArtifactError(
+            f"{path} exists already, and an artifact is never overwritten",
+            cure="store it under another name",
+        ) from None
 
 
 def _flush_folder(folder: Path) -> None:

@@ -17,8 +17,11 @@ def process_resource(pid: int, run: str | None) -> Resource | None:
     import psutil  # type: ignore[import-untyped,unused-ignore]
 
     try:
-        born = psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        born, ended = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
+        return None
+    if ended:
         return None
     return Resource(kind=PROCESS, id=f"{pid}@{born:.2f}", run=run, hourly=0.0)
 

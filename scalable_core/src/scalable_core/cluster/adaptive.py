@@ -100,18 +100,18 @@ class AdaptivePolicy:
     def decide(self, groups: Sequence[GroupLoad]) -> Decision:
         """Return what to change, given the state of every group."""
         targets = self.targets(groups)
-        retire = self._long_idle(groups, targets)
-        retire = _keep_last_holder(groups, retire)
-        left = {g.name: [n for n in g.planned if n not in retire] for g in groups}
-        room = self.maximum - sum(map(len, left.values()))
+        retire = _keep_last_holder(groups, self._long_idle(groups, targets))
+        left = {g.name: [name for name in g.planned if name not in retire] for g in groups}
+        sizes = {name: len(names) for name, names in left.items()}
         grow: dict[str, int] = {}
-        for group in sorted(groups, key=lambda g: len(left[g.name]) / max(targets[g.name], 1)):
-            have = len(left[group.name])
-            more = int(min(targets[group.name] - have, room))
-            if more > 0:
-                grow[group.name] = have + more
-                room -= more
-        return Decision(grow=grow, retire=(*retire, *self._make_room(groups, targets, left, grow)))
+        while sum(sizes.values()) < self.maximum:
+            small = [name for name, size in sizes.items() if size < targets[name]]
+            if not small:
+                break
+            name = min(small, key=lambda name: sizes[name] / targets[name])
+            sizes[name] = grow[name] = sizes[name] + 1
+        starved = [name for name, size in sizes.items() if targets[name] and not size]
+        return Decision(grow=grow, retire=(*retire, *self._make_room(groups, left, starved)))
 
     def targets(self, groups: Sequence[GroupLoad]) -> dict[str, int]:
         """Return how many workers each group should have, within all bounds."""
@@ -136,20 +136,21 @@ class AdaptivePolicy:
         return [name for name in idle if self._idle[name] >= self.wait_count]
 
     def _make_room(
-        self,
-        groups: Sequence[GroupLoad],
-        targets: Mapping[str, int],
-        left: Mapping[str, list[str]],
-        grow: Mapping[str, int],
+        self, groups: Sequence[GroupLoad], left: Mapping[str, list[str]], starved: Sequence[str]
     ) -> tuple[str, ...]:
-        """One busy worker of a group that has several, for a group that has waited for its first too long."""
-        starved = [n for n, names in left.items() if targets[n] and not names and n not in grow]
+        """One worker of a group that has several, for a group that has waited for its first too long."""
         self._starved = Counter({name: self._starved[name] + 1 for name in starved})
         if not any(count >= self.patience for count in self._starved.values()):
             return ()
         self._starved.clear()
-        givers = [w for g in groups if len(left[g.name]) > max(g.minimum, 1) for w in g.workers]
-        return (min(givers, key=lambda w: w.running).name,) if givers else ()
+        givers = [
+            worker
+            for group in groups
+            if len(left[group.name]) > max(group.minimum, 1)
+            for worker in group.workers
+            if worker.name in left[group.name]
+        ]
+        return (min(givers, key=lambda worker: worker.running).name,) if givers else ()
 
 
 def share_out(
