@@ -1,0 +1,136 @@
+"""What may stand in a target with ``provider: aws``, one class for each kind of cluster.
+
+The kinds share nearly all options, so that a target moves from one to another by its ``cluster_type`` alone;
+what a kind has no use for is accepted and ignored. Bare numbers are in ECS units throughout: 1/1024 vCPU
+and MiB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import frozen
+
+from scalable_core.types import Adaptive, Secret, option
+from scalable_core.types.units import GIB, MIB
+
+CPU_UNIT = 1 / 1024
+
+Capacity = Literal["on-demand", "spot", "spot_with_fallback"]
+
+
+@frozen(kw_only=True)
+class AwsOptions:
+    """Options of every `aws` target."""
+
+    region: str = option(help="AWS region, such as us-east-1.")
+    profile: str | None = option(
+        default=None, help="Profile of the AWS configuration files whose credentials are used."
+    )
+    image: str | None = option(
+        default=None, help="Container image of components that name none, such as one in ECR."
+    )
+    worker_cpu: float | None = option(
+        default=None,
+        quantity="cpus",
+        unit=CPU_UNIT,
+        help="CPUs of components that set none; 4096 means 4 vCPU.",
+    )
+    worker_mem: int | None = option(
+        default=None,
+        quantity="size",
+        unit=MIB,
+        help="Memory of components that set none; 16384 means 16 GiB.",
+    )
+    n_workers: int | None = option(
+        default=None, minimum=1, help="Number of workers over all components; 1 when left out."
+    )
+    min_workers: int = option(
+        default=1,
+        minimum=0,
+        help="Workers with which the work may begin; others join as they come.",
+    )
+    adaptive: Adaptive | None = option(
+        default=None, help="Lets the number of workers follow the queued work; replaces n_workers."
+    )
+    spot: bool | None = option(
+        default=None, help="Short for capacity: true is spot_with_fallback, false is on-demand."
+    )
+    capacity: Capacity | None = option(
+        default=None,
+        help="How workers are bought; on-demand when left out. The scheduler never is spot.",
+    )
+    architecture: Literal["x86_64", "arm64"] = option(
+        default="x86_64", help="Processors of the workers; the image must be built for them."
+    )
+    instance_type: str | None = option(
+        default=None, help="EC2 instance type such as m5.xlarge; Fargate has no use for it."
+    )
+    vpc: str | None = option(default=None, help="VPC; the region's default one when left out.")
+    subnets: tuple[str, ...] = option(
+        default=(), help="Subnets for scheduler and workers; all of the VPC when left out."
+    )
+    security_groups: tuple[str, ...] = option(
+        default=(), help="More security groups for scheduler and workers."
+    )
+    assign_public_ip: bool | None = option(
+        default=None, help="Gives members public addresses; as their subnets need when left out."
+    )
+    environment: Mapping[str, str | Secret] = option(
+        factory=dict, help="Environment variables of every worker; a component's own come on top."
+    )
+    tags: Mapping[str, str] = option(
+        factory=dict, help="Tags for everything created, beside those of project and run."
+    )
+    scheduler_cpu: float = option(
+        default=1.0, quantity="cpus", unit=CPU_UNIT, help="CPUs of the scheduler."
+    )
+    scheduler_mem: int = option(
+        default=4 * GIB, quantity="size", unit=MIB, help="Memory of the scheduler."
+    )
+    idle_timeout: float = option(
+        default=1200.0, quantity="duration", minimum=60, help="A cluster without work ends itself."
+    )
+    max_lifetime: float = option(
+        default=86400.0,
+        quantity="duration",
+        minimum=60,
+        help="Every cluster ends itself after that.",
+    )
+
+
+@frozen(kw_only=True)
+class FargateOptions(AwsOptions):
+    """Options of an `aws` target on Fargate: containers without machines to look after."""
+
+    execution_role_arn: str | None = option(
+        default=None, help="Role with which ECS pulls images and writes logs; made when left out."
+    )
+    task_role_arn: str | None = option(
+        default=None, help="Role that the work has; made with access to its storage when left out."
+    )
+
+
+@frozen(kw_only=True)
+class Ec2Options(AwsOptions):
+    """Options of an `aws` target on EC2: machines that live as long as the run."""
+
+
+@frozen(kw_only=True)
+class EksOptions(AwsOptions):
+    """Options of an `aws` target on a Kubernetes cluster of EKS that exists already."""
+
+    cluster: str | None = option(default=None, help="Name of the EKS cluster.")
+    namespace: str = option(default="default", help="Kubernetes namespace.")
+    worker_service_account: str | None = option(
+        default=None, help="Kubernetes service account that the work has."
+    )
+
+
+#: The kinds of cluster, the default first.
+CLUSTER_TYPES: dict[str, type[AwsOptions]] = {
+    "fargate": FargateOptions,
+    "ec2": Ec2Options,
+    "eks": EksOptions,
+}

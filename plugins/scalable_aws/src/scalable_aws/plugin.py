@@ -1,0 +1,84 @@
+"""The hooks of the `aws` provider. This version plans and checks; what acts on AWS says that it cannot yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from scalable_core.errors import NotInThisVersionError
+from scalable_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from scalable_core.types import (
+        Artifact,
+        ArtifactRef,
+        ClusterRecord,
+        CostEstimate,
+        Plan,
+        Problem,
+        Target,
+    )
+
+SCALABLE_PLUGIN_API = 1
+NAME = "aws"
+
+
+@hookimpl
+def target_options() -> Mapping[str, type]:
+    """Describe what may stand in an `aws` target, by kind of cluster."""
+    from scalable_aws.options import CLUSTER_TYPES
+
+    return CLUSTER_TYPES
+
+
+@hookimpl
+def check_target(target: Target) -> Sequence[Problem]:
+    """Check sizes, names and options that exclude each other."""
+    from scalable_aws.checks import target_problems
+
+    return target_problems(target)
+
+
+@hookimpl
+def estimate_cost(plan: Plan) -> CostEstimate:
+    """Name everything that will be paid, without prices."""
+    from scalable_aws.estimate import unpriced_estimate
+
+    return unpriced_estimate(plan, provider=NAME)
+
+
+@hookimpl
+def provision_cluster(plan: Plan) -> NoReturn:
+    """Say that this version starts nothing."""
+    raise NotInThisVersionError(
+        f"this version of scalable-aws can plan target {plan.target.name!r}, and cannot start it yet",
+        cure="run with --target local, or install a later version of scalable-aws",
+    )
+
+
+@hookimpl
+def release_cluster(record: ClusterRecord) -> NoReturn:
+    """Say that this version releases nothing, as it starts nothing."""
+    raise NotInThisVersionError(
+        f"this version of scalable-aws cannot release the cluster of {record.run}; a later one made it",
+        cure="install the version of scalable-aws that started it",
+    )
+
+
+@hookimpl
+def store_artifact(artifact: Artifact, destination: str) -> NoReturn:
+    """Say that this version stores nothing."""
+    raise NotInThisVersionError(
+        f"this version of scalable-aws cannot store {artifact.name!r} at {destination} yet",
+        cure="set project.default_storage to a folder, or install a later version of scalable-aws",
+    )
+
+
+@hookimpl
+def fetch_artifact(ref: ArtifactRef, destination: Path) -> NoReturn:
+    """Say that this version fetches nothing."""
+    raise NotInThisVersionError(
+        f"this version of scalable-aws cannot fetch {ref.uri} to {destination} yet",
+        cure="install a later version of scalable-aws",
+    )

@@ -1,0 +1,64 @@
+"""The sizes that Fargate has: CPU and memory come in pairs, and what is asked for is rounded up to one."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from scalable_core.types.units import GIB, MIB, format_size
+
+#: vCPU to the memory that goes with it, in MiB (Linux). The last row is new; not every region has it yet.
+_TABLE: dict[float, tuple[int, ...]] = {
+    0.25: (512, 1024, 2048),
+    0.5: (1024, 2048, 3072, 4096),
+    1: tuple(range(2048, 8192 + 1, 1024)),
+    2: tuple(range(4096, 16384 + 1, 1024)),
+    4: tuple(range(8192, 30720 + 1, 1024)),
+    8: tuple(range(16384, 61440 + 1, 4096)),
+    16: tuple(range(32768, 122880 + 1, 8192)),
+    32: (61440, 122880, 249856),
+}
+
+
+@frozen(kw_only=True)
+class FargateSize:
+    """A pair that Fargate has.
+
+    Attributes:
+        cpus: vCPU.
+        memory: Bytes.
+    """
+
+    cpus: float
+    memory: int
+
+    def __str__(self) -> str:
+        return f"{self.cpus:g} vCPU with {format_size(self.memory)}"
+
+
+LARGEST = FargateSize(cpus=32, memory=_TABLE[32][-1] * MIB)
+
+
+def fit(cpus: float, memory: int | None) -> FargateSize | None:
+    """Return the smallest size that holds what is asked for; None when nothing does.
+
+    Args:
+        cpus: vCPU.
+        memory: Bytes; the least that goes with the CPUs when None.
+    """
+    for size_cpus, memories in _TABLE.items():
+        for mebibytes in memories:
+            if size_cpus >= cpus and mebibytes * MIB >= (memory or 0):
+                return FargateSize(cpus=size_cpus, memory=mebibytes * MIB)
+    return None
+
+
+def misfit(cpus: float, memory: int | None) -> str:
+    """Say why nothing holds what is asked for, with the nearest size there is."""
+    if cpus > LARGEST.cpus:
+        nearest = fit(LARGEST.cpus, min(memory or 0, LARGEST.memory))
+        return f"Fargate has at most 32 vCPU, not {cpus:g}; the nearest size is {nearest}"
+    gib = LARGEST.memory / GIB
+    return (
+        f"Fargate has at most {gib:g}G of memory, not {format_size(memory or 0)};"
+        f" the nearest size is {LARGEST}"
+    )

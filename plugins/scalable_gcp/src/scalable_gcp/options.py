@@ -1,0 +1,109 @@
+"""What may stand in a target with ``provider: gcp``, one class for each kind of cluster.
+
+The kinds share nearly all options, so that a target moves from one to another by its ``cluster_type`` alone;
+what a kind has no use for is accepted and ignored. Bare numbers are vCPU and MiB.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+from scalable_core.types import Adaptive, option
+from scalable_core.types.units import MIB
+
+
+@frozen(kw_only=True)
+class GcpOptions:
+    """Options of every `gcp` target."""
+
+    region: str = option(help="Google Cloud region, such as us-central1.")
+    project_id: str | None = option(
+        default=None, help="Google Cloud project; that of the credentials when left out."
+    )
+    image: str | None = option(
+        default=None,
+        help="Container image of components that name none, such as one in Artifact Registry.",
+    )
+    worker_cpu: float | None = option(
+        default=None,
+        quantity="cpus",
+        unit=1.0,
+        help="CPUs of components that set none; 4 means 4 vCPU.",
+    )
+    worker_mem: int | None = option(
+        default=None,
+        quantity="size",
+        unit=MIB,
+        help="Memory of components that set none; 16384 and 16Gi mean 16 GiB.",
+    )
+    n_workers: int | None = option(
+        default=None, minimum=1, help="Number of workers over all components; 1 when left out."
+    )
+    min_workers: int = option(
+        default=1,
+        minimum=0,
+        help="Workers with which the work may begin; others join as they come.",
+    )
+    adaptive: Adaptive | None = option(
+        default=None, help="Lets the number of workers follow the queued work; replaces n_workers."
+    )
+    spot: bool = option(
+        default=False, help="Buys workers as Spot, where the kind of cluster has it."
+    )
+    service_account: str | None = option(
+        default=None, help="Service account that the work has, by its e-mail address."
+    )
+    network: str | None = option(default=None, help="VPC network; `default` when left out.")
+    subnetwork: str | None = option(default=None, help="Subnetwork in the region, for all members.")
+    zone: str | None = option(
+        default=None, help="Zone of the scheduler's machine; any of the region."
+    )
+    machine_type: str | None = option(
+        default=None, help="Machine type such as n2-standard-4; Cloud Run has no use for it."
+    )
+    idle_timeout: float = option(
+        default=1200.0, quantity="duration", minimum=60, help="A cluster without work ends itself."
+    )
+    max_lifetime: float = option(
+        default=86400.0,
+        quantity="duration",
+        minimum=60,
+        help="Every cluster ends itself after that.",
+    )
+
+
+@frozen(kw_only=True)
+class CloudRunOptions(GcpOptions):
+    """Options of a `gcp` target on Cloud Run: containers without machines to look after."""
+
+    transport: Literal["auto", "single", "vpc", "relay"] = option(
+        default="auto",
+        help="How members reach each other: in one instance, in a VPC, through a relay, or what works.",
+    )
+    public: bool = option(
+        default=False, help="Gives the scheduler a public address, open to this machine alone."
+    )
+    scheduler_machine_type: str = option(
+        default="e2-medium",
+        help="Machine type of the scheduler, where it has a machine of its own.",
+    )
+
+
+@frozen(kw_only=True)
+class GkeOptions(GcpOptions):
+    """Options of a `gcp` target on a Kubernetes cluster of GKE that exists already."""
+
+    cluster: str | None = option(default=None, help="Name of the GKE cluster.")
+    namespace: str = option(default="default", help="Kubernetes namespace.")
+    worker_service_account: str | None = option(
+        default=None, help="Kubernetes service account that the work has."
+    )
+
+
+#: The kinds of cluster, the default first.
+CLUSTER_TYPES: dict[str, type[GcpOptions]] = {
+    "cloud_run": CloudRunOptions,
+    "gke": GkeOptions,
+}
