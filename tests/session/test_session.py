@@ -253,7 +253,7 @@ def test_a_call_that_takes_too_long_is_stopped_and_others_go_on(processes: Scala
 
     client = processes.client
     assert client is not None
-    stuck = client.submit(time.sleep, 1000, task="reap", timeout="1s")
+    stuck = client.submit(lambda: time.sleep(1000), task="reap", timeout="1s")
     with pytest.raises(TaskTimeoutError, match="reap"):
         stuck.result(timeout=60)
 

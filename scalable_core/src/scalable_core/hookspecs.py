@@ -289,7 +289,8 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
     things make it fit: each worker of a group advertises the Dask resource ``component:<name>`` (see
     `scalable_core.cluster.component_resource`) so that calls find the workers of their component, and a cluster
     that has a method ``request_workers()`` (`scalable_core.types.LazyCluster`) may wait with its workers until
-    that is called, at the first call that needs them.
+    that is called, at the first call that needs them. The modules beside the workflow reach worker processes
+    by themselves; a cluster whose workers are all threads of this process says ``in_this_process = True``.
 
     Args:
         plan: Groups, bounds, images, environment. Values of `Secret` are revealed only into the workers.

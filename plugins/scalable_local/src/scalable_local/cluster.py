@@ -46,11 +46,13 @@ class LocalCluster(SpecCluster):
         context: The run's folder, and where to say what happens.
 
     Attributes:
+        in_this_process: All workers are threads here, so they have the workflow's modules already.
         failures: Component to the reason why none of its workers could be started.
     """
 
     def __init__(self, plan: Plan, layout: Layout, context: HookContext) -> None:
         self._run_plan, self._context = plan, context
+        self.in_this_process = layout.in_this_process
         self._groups = {group.name: group for group in layout.groups}
         self._asked, self._asking = False, threading.Lock()
         self.failures: dict[str, ClusterError] = {}

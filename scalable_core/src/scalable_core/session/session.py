@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import socket
 import sys
@@ -36,6 +37,7 @@ from scalable_core.types import (
 )
 
 if TYPE_CHECKING:
+    from scalable_core.member.bundle import Bundle
     from scalable_core.session.client import ScalableClient
 
 
@@ -282,11 +284,24 @@ class ScalableSession:
             run=self.run_id,
             workdir=Path(self._plan.manifest).parent,
             run_dir=self.run_dir,
+            bundle=lambda: self._bundle,
             events=_Tee(self._folder, self._sink),
         )
 
+    @functools.cached_property
+    def _bundle(self) -> Bundle:
+        from scalable_core.member.bundle import build_bundle
+
+        folder = Path(self._plan.stores.records).parent / "code"
+        return build_bundle(Path(self._plan.workflow), folder)
+
     def _ship_code(self, client: ScalableClient) -> None:
-        pass
+        """Give every worker process the modules beside the workflow; workers in this process have them."""
+        if getattr(self._cluster, "in_this_process", False):
+            return
+        from scalable_core.member.code import CodePlugin
+
+        client.register_plugin(CodePlugin(self._bundle))
 
     def _say(self, kind: str, message: str, **data: Any) -> None:
         import time

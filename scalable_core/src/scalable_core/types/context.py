@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 from attrs import frozen
 
 from scalable_core.types.run import Event
+
+if TYPE_CHECKING:
+    from scalable_core.member.bundle import Bundle
 
 
 @runtime_checkable
@@ -67,7 +70,8 @@ class HookContext:
         dry_run: Nothing may be created.
         deadline: Monotonic time after which the caller no longer waits; None for no limit.
         events: Where to say what happens.
-        bundle: The zip of the travelling code (see `scalable_core.member`); None without.
+        bundle: Makes the zip of the travelling code (see `scalable_core.member.bundle`), once, for a provider
+            that starts Python where the code is not; None while planning.
         data: More facts, by name, for hooks that want them.
     """
 
@@ -79,5 +83,5 @@ class HookContext:
     dry_run: bool = False
     deadline: float | None = None
     events: EventSink = attrs.field(factory=NullSink)
-    bundle: Path | None = None
+    bundle: Callable[[], Bundle] | None = None
     data: Mapping[str, Any] = attrs.field(factory=dict)
