@@ -10,6 +10,9 @@ from scalable_core.errors import UsageError
 from scalable_core.types import CostEstimate, CostLine, Plan, WorkerGroup
 from scalable_core.types.units import format_size
 
+#: What a URI scheme is called on a bill, also on that of another cloud.
+_STORES = {"s3": "S3", "gs": "Cloud Storage", "gcs": "Cloud Storage"}
+
 
 def unpriced_estimate(plan: Plan, *, provider: str) -> CostEstimate:
     """Return an estimate with a line for everything that will be paid, none of them with an amount.
@@ -75,7 +78,8 @@ def _shared(plan: Plan) -> Iterator[CostLine]:
         members = f"at most {plan.maximum} workers and the scheduler"
         yield CostLine(item="Public IPv4", unit="h", note=members)
     yield CostLine(item="CloudWatch Logs", unit="GB")
-    if plan.stores.artifacts.startswith("s3://"):
-        yield CostLine(item="S3 storage", unit="GB-month", monthly=True)
-        yield CostLine(item="S3 requests", unit="1k-requests")
+    store = _STORES.get(plan.stores.artifacts.partition("://")[0])
+    if store is not None:
+        yield CostLine(item=f"{store} storage", unit="GB-month", monthly=True)
+        yield CostLine(item=f"{store} requests", unit="1k-requests")
     yield CostLine(item="Data out of AWS", unit="GB", note="results that this machine fetches")

@@ -10,6 +10,9 @@ from scalable_core.types.units import format_size
 from scalable_gcp.options import CloudRunOptions
 from scalable_gcp.sizes import CloudRunSize, fit, misfit
 
+#: What a URI scheme is called on a bill, also on that of another cloud.
+_STORES = {"s3": "S3", "gs": "Cloud Storage", "gcs": "Cloud Storage"}
+
 
 def unpriced_estimate(plan: Plan, *, provider: str) -> CostEstimate:
     """Return an estimate with a line for everything that will be paid, none of them with an amount.
@@ -74,9 +77,10 @@ def _gpus(group: WorkerGroup) -> Iterator[CostLine]:
 
 def _shared(plan: Plan) -> Iterator[CostLine]:
     yield CostLine(item="Cloud Logging", unit="GB")
-    if plan.stores.artifacts.startswith(("gs://", "gcs://")):
-        yield CostLine(item="Cloud Storage", unit="GB-month", monthly=True)
-        yield CostLine(item="Cloud Storage requests", unit="1k-requests")
+    store = _STORES.get(plan.stores.artifacts.partition("://")[0])
+    if store is not None:
+        yield CostLine(item=f"{store} storage", unit="GB-month", monthly=True)
+        yield CostLine(item=f"{store} requests", unit="1k-requests")
     yield CostLine(
         item="Data out of Google Cloud", unit="GB", note="results that this machine fetches"
     )

@@ -1,0 +1,158 @@
+"""What holds for every cloud of this version: it plans, it says what it cannot do, and it loads no SDK."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scalable_core.errors import NotInThisVersionError
+from scalable_core.plan import build_plan
+from scalable_core.session.planning import load, make_plan
+from scalable_core.types import Artifact, ArtifactRef, ClusterRecord, HookContext, Plan
+
+TARGETS = {
+    "aws": {"provider": "aws", "region": "us-east-1"},
+    "gcp": {"provider": "gcp", "region": "us-central1"},
+    "kubernetes": {"provider": "kubernetes"},
+}
+
+TUTORIAL = """\
+version: 1
+project:
+  name: demeter-lulcc
+  default_storage: s3://${S3_BUCKET}/scalable-runs/
+targets:
+  local: {provider: local, max_workers: 4, processes: false, containers: none}
+  aws:
+    provider: aws
+    region: us-east-1
+    cluster_type: fargate
+    instance_type: m5.xlarge
+    worker_cpu: 4096
+    worker_mem: 16384
+    image: 123456789.dkr.ecr.us-east-1.amazonaws.com/demeter:2.0.1
+    adaptive: {minimum: 1, maximum: 10}
+  gcp:
+    provider: gcp
+    region: us-central1
+    cluster_type: cloud_run
+    worker_cpu: 4
+    worker_mem: 16384
+    image: gcr.io/my-project/demeter:2.0.1
+    adaptive: {minimum: 2, maximum: 20}
+components:
+  analysis: {cpus: 4, memory: 16G}
+tasks:
+  run_analysis: {component: analysis}
+"""
+
+
+@pytest.fixture
+def tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The manifest of the tutorial."""
+    monkeypatch.setenv("S3_BUCKET", "my-bucket")
+    path = tmp_path / "scalable.yaml"
+    path.write_text(TUTORIAL)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("target", "codes", "maximum"),
+    [("aws", ["W1100", "W1114"], 10), ("gcp", ["W1200", "W1209"], 20), ("local", [], 4)],
+)
+def test_the_tutorial_plans_for_each_of_its_targets(tutorial, host, target, codes, maximum):
+    """Without an error, and with a bill that has no amount on the clouds."""
+    manifest = load(tutorial, target=target, host=host)
+    plan = make_plan(manifest, host=host)
+
+    assert [problem.code for problem in manifest.problems] == codes
+    assert all(problem.line for problem in manifest.problems)
+    assert (plan.maximum, plan.cost.provider) == (maximum, target)
+    assert (plan.cost.expected is None) == (target != "local")
+    (group,) = plan.groups
+    assert (group.cpus, group.memory, group.threads) == (4, 16 * 2**30, 4)
+
+
+@pytest.fixture(params=sorted(TARGETS))
+def plan(request, read) -> Plan:
+    """A plan for each cloud."""
+    return build_plan(read(TARGETS[request.param]), environ={})
+
+
+def test_a_cloud_says_that_it_cannot_start_a_cluster_yet(plan, host):
+    """With its dist and what can be done instead."""
+    with pytest.raises(NotInThisVersionError) as caught:
+        host.provision_cluster(plan, HookContext())
+
+    dist = f"scalable-{plan.target.provider}"
+    assert caught.value.message == (
+        f"this version of {dist} can plan target 'there', and cannot start it yet"
+    )
+    assert caught.value.cure == f"run with --target local, or install a later version of {dist}"
+    assert caught.value.exit_code == 3
+
+
+def test_a_cloud_says_that_it_cannot_release_a_cluster_yet(plan, host):
+    """It has never made one, so nothing is left behind by this version."""
+    name = plan.target.provider
+    record = ClusterRecord(provider=name, run="run-1", project="p", target="there", created="")
+
+    with pytest.raises(NotInThisVersionError, match="cannot release the cluster of run-1"):
+        host.release_cluster(record, HookContext())
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/a", "gs://bucket/a", "gcs://bucket/a"])
+def test_a_cloud_says_that_it_cannot_keep_artifacts_yet(host, uri, tmp_path):
+    """Neither one way nor the other."""
+    ref = ArtifactRef(
+        uri=uri, digest="", size=0, media_type="", run="r", created="", provider="aws"
+    )
+
+    with pytest.raises(NotInThisVersionError, match=f"cannot store 'a' at {uri} yet") as caught:
+        host.store_artifact(Artifact(name="a", data=b"", run="r"), uri, HookContext())
+    assert "set project.default_storage to a folder" in caught.value.cure
+    with pytest.raises(NotInThisVersionError, match=f"cannot fetch {uri}"):
+        host.fetch_artifact(ref, tmp_path / "a", HookContext())
+
+
+def test_planning_for_a_cloud_loads_no_sdk(tutorial):
+    """Nor Dask's distributed, nor another provider."""
+    code = (
+        "import sys\n"
+        "from scalable_core.plugins import PluginHost\n"
+        "from scalable_core.session.planning import load, make_plan\n"
+        "host = PluginHost()\n"
+        "for target in ('aws', 'gcp'):\n"
+        "    manifest = load('scalable.yaml', target=target, host=host)\n"
+        "    make_plan(manifest, host=host)\n"
+        "host.target_options('kubernetes')\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tutorial.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert {"scalable_aws", "scalable_gcp", "scalable_kubernetes"} <= loaded
+    assert not loaded & {
+        "aiobotocore", "botocore", "boto3", "google", "gcloud", "kubernetes", "distributed", "pandas",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_every_option_has_help_for_the_schema_and_the_docs(host, name):
+    """One line each."""
+    import attrs
+
+    options = host.target_options(name)
+    for cls in options.values() if isinstance(options, dict) else [options]:
+        for field in attrs.fields(cls):
+            assert field.metadata["help"].endswith("."), field.name
