@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import resource
@@ -42,14 +43,16 @@ class MeasuredCall:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
-        highest, held, cpu = _highest_memory(), _held_memory(), time.thread_time()
+        highest, cpu = _highest_memory(), time.thread_time()
         try:
             return self.function(*args, **kwargs)
         finally:
             used = time.thread_time() - cpu
             peak = _highest_memory()
-            if peak == highest:  # the process held more at an earlier time: what it held now is known less well
-                peak = max(held, _held_memory())
+            if (
+                peak == highest
+            ):  # the process has held more before; of this call only its end is known
+                peak = _held_memory() or peak
             _note(cpu=round(used, 6), peak=peak)
 
 
@@ -76,7 +79,12 @@ def _highest_memory() -> int:
 
 def _held_memory() -> int:
     try:
-        with open("/proc/self/statm", "rb", buffering=0) as file:
-            return int(file.read(64).split()[1]) * _PAGE
+        return int(os.pread(_statm(os.getpid()), 64, 0).split()[1]) * _PAGE
     except OSError:
         return 0
+
+
+@functools.cache
+def _statm(pid: int) -> int:
+    """A descriptor of the process's own memory counts; Linux only."""
+    return os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)

@@ -14,6 +14,8 @@ from distributed import Client, Future
 
 from scalable_core.cluster import task_resource
 from scalable_core.errors import UsageError
+from scalable_core.member.measure import measured
+from scalable_core.member.timeout import TimedCall
 from scalable_core.types import Plan
 from scalable_core.types.units import parse_duration
 
@@ -227,9 +229,8 @@ class ScalableClient(Client):
                 )
             if self._routed:
                 resources = {**task_resource(component), **(resources or {})}
+        func = measured(func)
         if timeout is not None:
-            from scalable_core.member.timeout import TimedCall
-
             func = TimedCall(func, timeout, name)
         return _Route(name=name, function=func, resources=resources, retries=retries)
 
