@@ -35,6 +35,7 @@ def busy(_):
     child = subprocess.Popen(["sleep", "1000"])
     print("pid", os.getpid(), flush=True)
     print("pid", child.pid, flush=True)
+    open(f"busy-{os.getpid()}", "w").close()
     time.sleep(1000)
 
 futures = client.map(busy, range(2))
@@ -119,7 +120,10 @@ def test_nothing_outlives_a_driver_that_is_ended_by_a_signal(drive, wait_until, 
 
 def test_nothing_outlives_a_driver_that_ends_without_closing(drive, wait_until):
     """A script that forgets to close its cluster ends by itself, with exit code 0 and no noise."""
-    process = drive(BUSY.replace("client.gather(futures)", "time.sleep(5)"))
+    both_busy = "sum(name.startswith('busy-') for name in os.listdir()) == 2"
+    process = drive(
+        BUSY.replace("client.gather(futures)", f"while not {both_busy}: time.sleep(0.05)")
+    )
     pids = read_pids(process, 4)
     process.stdout.close()
 

@@ -64,10 +64,10 @@ class GroupScheduler(Scheduler):
         for task in self.unrunnable:
             group = demand[component_of(task.resource_restrictions) or default]
             group["tasks"] += 1
-            group["occupancy"] += self._get_prefix_duration(task.prefix)
+            group["occupancy"] += self._seconds(task)
         if self.queued:
             sample = list(islice(self.queued, 100))
-            mean = sum(self._get_prefix_duration(task.prefix) for task in sample) / len(sample)
+            mean = sum(self._seconds(task) for task in sample) / len(sample)
             demand[default]["tasks"] += len(self.queued)
             demand[default]["occupancy"] += mean * len(self.queued)
         return dict(demand)
@@ -103,6 +103,13 @@ class GroupScheduler(Scheduler):
         """Let calls wait for a group again."""
         self.failed_groups.pop(name, None)
         self.failed_groups.pop(None, None)
+
+    def _seconds(self, task: Any) -> float:
+        """How long a call is expected to take, from the others of its kind."""
+        kind = task.prefix
+        if kind.duration_average >= 0:
+            return kind.duration_average
+        return 2 * kind.max_exec_time if kind.max_exec_time > 0 else self.UNKNOWN_TASK_DURATION
 
     def _fail_waiting(self) -> None:
         if not self.failed_groups:
