@@ -84,6 +84,12 @@ tasks:
 
 
 @pytest.fixture
+def options() -> dict[str, Any]:
+    """The providers of the tests."""
+    return OPTIONS
+
+
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where the manifest of a test is."""
     return tmp_path / "scalable.yaml"

@@ -16,6 +16,8 @@ from scalable_core.types.problem import Severity
 _COMPARISONS = 10_000
 _LONGEST_NAME = 80
 
+_LONGEST_TEXT = 300
+
 
 class Findings:
     """The problems of one file, each said once.
@@ -52,9 +54,9 @@ class Findings:
         line, column = at or (None, None)
         problem = Problem(
             code=code,
-            message=message,
-            where=dotted(path),
-            cure=cure,
+            message=_one_line(message),
+            where=_one_line(dotted(path)),
+            cure=None if cure is None else _one_line(cure),
             severity=severity,
             file=self.file,
             line=line,
@@ -106,7 +108,7 @@ class Findings:
 
     def told(self, path: Sequence[str | int]) -> bool:
         """Whether something is wrong at a path already."""
-        return any(problem.where == dotted(path) for problem in self._found)
+        return any(problem.where == _one_line(dotted(path)) for problem in self._found)
 
     @property
     def failed(self) -> bool:
@@ -123,6 +125,12 @@ class Findings:
         errors = sum(problem.severity == "error" for problem in problems)
         counts = [_count(errors, "error"), _count(len(problems) - errors, "warning")]
         raise ManifestError(f"{self.file} has {' and '.join(filter(None, counts))}", problems)
+
+
+def _one_line(text: str) -> str:
+    """Return a text as it can stand in a sentence, whatever the manifest put into it."""
+    line = "".join(char if char.isprintable() else " " for char in text[: _LONGEST_TEXT + 1])
+    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}.."
 
 
 def _count(number: int, noun: str) -> str:

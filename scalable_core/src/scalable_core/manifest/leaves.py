@@ -54,12 +54,9 @@ def read_text(value: Any, _: Any) -> str | Secret:
 
 
 def read_secret(value: Any, _: Any) -> Secret:
-    """Read a secret; what is wrong with it is said without it."""
-    if isinstance(value, Secret):
-        return value
-    if isinstance(value, str):
-        return Secret(str(value))
-    raise Wrong("wanted text", cure=quoting(value))
+    """Read a secret."""
+    text = read_text(value, _)
+    return text if isinstance(text, Secret) else Secret(text)
 
 
 def read_whole_number(value: Any, _: Any) -> int:
@@ -134,6 +131,18 @@ def bounded_hook(field: attrs.Attribute[Any], inner: Hook) -> Hook:
             number = _read_quantity(value, quantity, field.metadata["unit"])
         _check_bounds(number, value, field.metadata)
         return number
+
+    return hook
+
+
+def discreet_hook(field: attrs.Attribute[Any], inner: Hook) -> Hook:
+    """Return the hook of a secret field: what is wrong with a secret is said without it."""
+
+    def hook(value: Any, type_: Any) -> Any:
+        try:
+            return inner(value, type_)
+        except Exception:
+            raise Wrong(f"wanted {describe(field.type)}", cure=quoting(value)) from None
 
     return hook
 

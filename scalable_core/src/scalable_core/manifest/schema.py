@@ -61,7 +61,9 @@ def manifest_schema(options: Mapping[str, type | Mapping[str, type]]) -> Schema:
             "targets": sections["targets"] | {"minProperties": 1},
             "components": _nullable(sections["components"]),
             "tasks": _nullable(sections["tasks"]),
-            "overlays": _nullable(_names(overlay, "Changes that a target or --overlay brings in.")),
+            "overlays": _nullable(
+                _names(_nullable(overlay), "Changes that a target or --overlay brings in.")
+            ),
         },
         "$defs": {
             "variable": {

@@ -118,12 +118,15 @@ def _class_hook(converter: Converter, cls: Any) -> Hook:
     attrs.resolve_types(cls)
     overrides: dict[str, Any] = {}
     for field in attrs.fields(cls):
-        if field.metadata.get("internal"):
+        metadata = field.metadata
+        if metadata.get("internal"):
             overrides[field.name] = override(omit=True)
-        elif any(field.metadata.get(key) is not None for key in ("quantity", "minimum", "maximum")):
-            overrides[field.name] = override(
-                struct_hook=leaves.bounded_hook(field, converter.get_structure_hook(field.type))
-            )
+        elif metadata.get("secret"):
+            inner = converter.get_structure_hook(field.type)
+            overrides[field.name] = override(struct_hook=leaves.discreet_hook(field, inner))
+        elif any(metadata.get(key) is not None for key in ("quantity", "minimum", "maximum")):
+            inner = converter.get_structure_hook(field.type)
+            overrides[field.name] = override(struct_hook=leaves.bounded_hook(field, inner))
     build = make_dict_structure_fn(
         cls,
         converter,
