@@ -6,9 +6,10 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from scalable_core.cli.capture import Capture
 from scalable_core.cli.render.run import (
     clock,
-    event_line,
+    event_lines,
     progress_line,
     shown_tasks,
     workers_text,
@@ -23,7 +24,9 @@ EVENT_SCHEMA = "scalable.event/1"
 
 
 class Lines:
-    """Plain lines on stderr: events as they come, progress at most every few seconds and when it changed.
+    """Plain lines on stderr: events as they come, progress now and then.
+
+    Progress is said when it has changed, after five seconds at the earliest, in a long run less often.
 
     Args:
         look: Of stderr.
@@ -31,7 +34,6 @@ class Lines:
     """
 
     interval = 1.0
-    _PAUSE = 5.0
 
     def __init__(self, look: Look, *, quiet: bool = False) -> None:
         self._look = look
@@ -44,25 +46,26 @@ class Lines:
 
     def event(self, event: Event, elapsed: float) -> None:
         """Say it."""
-        line = event_line(event, elapsed, self._look)
-        if line is not None and (not self._quiet or event.kind == "problem"):
-            say(line)
+        if not self._quiet or event.kind == "problem":
+            for line in event_lines(event, elapsed, self._look):
+                say(line)
 
     def progress(self, progress: Progress, elapsed: float) -> None:
         """Say how far the run is, if that is news."""
-        if self._quiet or progress == self._last or elapsed < self._said + self._PAUSE:
+        pause = min(max(5.0, elapsed / 10), 60.0)
+        if self._quiet or progress == self._last or elapsed < self._said + pause:
             return
         say(f"{self._look.paint(clock(elapsed), 'dim')} {progress_line(progress)}")
         self._last, self._said = progress, elapsed
 
-    def stop(self) -> None:
-        """All has been said."""
+    def stop(self, progress: Progress, elapsed: float) -> None:
+        """The verdict will say it."""
 
 
 class Bars:
     """One bar for each task on a terminal, drawn again as the run goes on.
 
-    What the workflow prints appears above the bars.
+    What the workflow and its workers print appears above the bars.
 
     Args:
         look: Of stderr.
@@ -71,38 +74,54 @@ class Bars:
     interval = 0.2
 
     def __init__(self, look: Look) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
         self._look = look
-        self._console = Console(
-            stderr=True, no_color=not look.color, highlight=False, markup=False, emoji=False
-        )
-        self._live = Live(
-            console=self._console,
-            auto_refresh=False,
-            redirect_stdout=sys.stdout.isatty(),
-            redirect_stderr=True,
-        )
+        self._captures: list[Capture] = []
+        self._saved: tuple[TextIO, TextIO] = (sys.stdout, sys.stderr)
 
     def start(self) -> None:
         """Take the bottom of the terminal."""
+        from rich.console import Console
+        from rich.live import Live
+
+        self._saved = (sys.stdout, sys.stderr)
+        err = self._capture(sys.stderr)
+        self._console = Console(
+            file=err, no_color=not self._look.color, highlight=False, markup=False, emoji=False
+        )
+        out_too = sys.stdout.isatty()
+        if out_too:
+            sys.stdout = self._capture(sys.stdout)
+        sys.stderr = err
+        self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=out_too)
         self._live.start()
 
     def event(self, event: Event, elapsed: float) -> None:
         """Say it above the bars."""
-        line = event_line(event, elapsed, Look())
-        if line is not None:
-            self._console.print(line, soft_wrap=True)
+        for line in event_lines(event, elapsed, self._look):
+            self._print(line)
 
     def progress(self, progress: Progress, elapsed: float) -> None:
         """Draw the bars again."""
         if progress.tasks or progress.workers:
             self._live.update(bars(progress, elapsed), refresh=True)
 
-    def stop(self) -> None:
-        """Leave the bars as they are."""
+    def stop(self, progress: Progress, elapsed: float) -> None:
+        """Leave the bars as they are at the end."""
+        for capture in self._captures:
+            capture.stop()
+        self.progress(progress, elapsed)
         self._live.stop()
+        sys.stdout, sys.stderr = self._saved
+
+    def _capture(self, stream: TextIO) -> TextIO:
+        capture = Capture(stream, self._print)
+        self._captures.append(capture)
+        return capture.terminal
+
+    def _print(self, line: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text.from_ansi(line), soft_wrap=True)
 
 
 def bars(progress: Progress, elapsed: float) -> RenderableType:
@@ -120,7 +139,13 @@ def bars(progress: Progress, elapsed: float) -> RenderableType:
     tasks, more = shown_tasks(progress)
     for name, counts in tasks:
         ended = counts.done + counts.failed
-        bar = ProgressBar(total=max(counts.total, 1), completed=ended, width=40)
+        bar = ProgressBar(
+            total=max(counts.total, 1),
+            completed=ended,
+            width=40,
+            complete_style="cyan",
+            finished_style="yellow" if counts.failed else "green",
+        )
         failed = f"{counts.failed} failed" if counts.failed else ""
         grid.add_row(name, bar, f"{ended}/{counts.total}", failed)
     foot = f"{workers_text(progress)}   {clock(elapsed).strip('[]')}"
@@ -161,8 +186,10 @@ class JsonLines:
         self._last, self._said = progress, elapsed
         self.event(event, elapsed)
 
-    def stop(self) -> None:
-        """All has been written."""
+    def stop(self, progress: Progress, elapsed: float) -> None:
+        """Write the last counts."""
+        self._said = -self._PAUSE
+        self.progress(progress, elapsed)
 
     def write(self, document: dict[str, Any]) -> None:
         """Write one object."""

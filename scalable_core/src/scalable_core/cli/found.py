@@ -48,13 +48,18 @@ class FoundCommand(NamedTuple):
 def find_commands(folders: Sequence[str] | None = None) -> dict[str, FoundCommand]:
     """Return the commands that installed dists offer, by name; of two with one name, the first on the path.
 
+    Those that ``SCALABLE_DISABLE_PLUGINS`` names, by command or by dist, are left out.
+
     Args:
         folders: Where to look; ``sys.path`` when None.
     """
+    disabled = set(os.environ.get("SCALABLE_DISABLE_PLUGINS", "").replace(",", " ").split())
     found: dict[str, FoundCommand] = {}
     for info in _metadata_folders(sys.path if folders is None else folders):
         for name in _names(os.path.join(info, "entry_points.txt")):
-            found.setdefault(name, FoundCommand(name, _describe(info)))
+            dist = _describe(info)
+            if not disabled & {name, dist.partition(" ")[0]}:
+                found.setdefault(name, FoundCommand(name, dist))
     return dict(sorted(found.items()))
 
 

@@ -30,6 +30,12 @@ def package_of(host: PluginHost, provider: str) -> str:
     return ""
 
 
+def hide_failed_calls() -> None:
+    """Keep Dask from logging every call that fails: they are counted, and the workflow gets the error."""
+    logger = logging.getLogger("distributed.worker")
+    logger.addFilter(lambda record: not record.getMessage().startswith("Compute Failed"))
+
+
 def _set_up_logging(verbosity: int) -> None:
     """Let Scalable's own loggers speak on stderr, as loudly as was asked."""
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}

@@ -29,7 +29,13 @@ def workflow_exit_code(error: BaseException | None) -> int:
 
 
 def report_outcome(
-    outcome: RunOutcome, seconds: float, look: Look, *, quiet: bool, debug: bool
+    outcome: RunOutcome,
+    seconds: float,
+    look: Look,
+    *,
+    workflow: Path,
+    quiet: bool,
+    debug: bool,
 ) -> int:
     """Print how a run ended and return the exit code.
 
@@ -37,13 +43,14 @@ def report_outcome(
         outcome: From the driver.
         seconds: Wall time.
         look: Of stderr.
+        workflow: The file.
         quiet: Say nothing when all went well.
         debug: Show tracebacks whole.
     """
     error = outcome.error
     if error is None and quiet:
         return 0
-    lines = [] if error is None else _render(error, look, debug=debug)
+    lines = [] if error is None else _render(error, look, workflow, debug=debug)
     folders = [_near(folder) for folder in outcome.folders]
     lines += render_verdict(outcome.records, folders, error, seconds, look)
     for line in lines:
@@ -59,7 +66,7 @@ def outcome_documents(outcome: RunOutcome) -> Iterator[dict[str, Any]]:
         yield error_document(outcome.error, workflow_exit_code(outcome.error))
 
 
-def _render(error: BaseException, look: Look, *, debug: bool) -> list[str]:
+def _render(error: BaseException, look: Look, workflow: Path, *, debug: bool) -> list[str]:
     if isinstance(error, KeyboardInterrupt):
         return []
     if debug:
@@ -71,7 +78,7 @@ def _render(error: BaseException, look: Look, *, debug: bool) -> list[str]:
             f"with code {error.code}" if isinstance(error.code, int) else f"saying: {error.code}"
         )
         return [f"the workflow ended itself {reason}"]
-    lines, left_out = render_traceback(error)
+    lines, left_out = render_traceback(error, workflow)
     hint = "frames of Scalable and Dask are left out; --debug shows them"
     return [*lines, look.paint(hint, "dim")] if left_out else lines
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol
 
+from scalable_core.cli.render.run import completed
 from scalable_core.session import invocation
-from scalable_core.types import Event, Progress
+from scalable_core.types import Event, Progress, RunRecord
 
 
 class Display(Protocol):
@@ -27,8 +29,8 @@ class Display(Protocol):
     def progress(self, progress: Progress, elapsed: float) -> None:
         """Show how far the run is; called at every interval, changed or not."""
 
-    def stop(self) -> None:
-        """Called when the workflow has ended and everything is released."""
+    def stop(self, progress: Progress, elapsed: float) -> None:
+        """Show how far the run came; called when it has ended and everything is released."""
 
 
 class Watch:
@@ -46,6 +48,8 @@ class Watch:
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._watch, name="scalable-watch", daemon=True)
         self._start = time.monotonic()
+        self._last = Progress()
+        self._records: tuple[RunRecord, ...] = ()
 
     @property
     def elapsed(self) -> float:
@@ -55,6 +59,10 @@ class Watch:
     def emit(self, event: Event) -> None:
         """Show an event soon."""
         self._events.put(event)
+
+    def finish(self, records: Sequence[RunRecord]) -> None:
+        """Show the counts at the end, which the last look may have missed."""
+        self._records = tuple(records)
 
     def __enter__(self) -> Watch:
         self._display.start()
@@ -69,11 +77,12 @@ class Watch:
         trace: TracebackType | None,
     ) -> None:
         self._events.put(None)
-        self._thread.join(timeout=5)
-        self._display.stop()
+        try:
+            self._thread.join(timeout=5)
+        finally:
+            self._display.stop(completed(self._last, self._records), self.elapsed)
 
     def _watch(self) -> None:
-        last = Progress()
         due = self._start
         while True:
             try:
@@ -85,8 +94,8 @@ class Watch:
                     return
                 self._display.event(event, self.elapsed)
             if time.monotonic() >= due:
-                last = _look_at_sessions() or last
-                self._display.progress(last, self.elapsed)
+                self._last = _look_at_sessions() or self._last
+                self._display.progress(self._last, self.elapsed)
                 due = time.monotonic() + self._display.interval
 
 

@@ -68,10 +68,10 @@ def command(
         show_json(plan_document(plan))
         return 0
     look = look_of(sys.stdout)
-    if not quiet:
-        for line in render_plan(plan, look, package=package_of(host, plan.target.provider)):
-            show(line)
-    show(plan_verdict(plan))
+    package = package_of(host, plan.target.provider)
+    lines = [plan_verdict(plan)] if quiet else render_plan(plan, look, package=package)
+    for line in lines:
+        show(line)
     if not quiet:
         following = f"scalable run {shlex.quote(output)}" if output else None
         say(f"Next: {following or next_command('run', manifest, target, overlays)}")

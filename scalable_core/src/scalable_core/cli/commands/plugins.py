@@ -36,7 +36,7 @@ def check_command(as_json: bool, quiet: bool, verbose: int, debug: bool) -> int:
 def _show(*, load: bool, as_json: bool, quiet: bool, verbose: int) -> int:
     from scalable_core.cli.host import make_host
     from scalable_core.cli.render.plugins import plugins_document, render_plugins
-    from scalable_core.cli.terminal import look_of, show, show_json
+    from scalable_core.cli.terminal import look_of, say, show, show_json
 
     host = make_host(quiet=quiet, verbose=verbose, offline=True)
     statuses = host.statuses(load=load)
@@ -45,5 +45,7 @@ def _show(*, load: bool, as_json: bool, quiet: bool, verbose: int) -> int:
     else:
         for line in render_plugins(statuses, look_of(sys.stdout), checked=load):
             show(line)
+        if not load and not quiet:
+            say("Next: scalable plugins check")
     faulty = any(status.status not in ("ready", "disabled") for status in statuses)
     return 3 if load and faulty else 0

@@ -88,14 +88,16 @@ def command(
 
     Exit codes: 1 the workflow raised, 2 usage or manifest, 3 provider, 4 no capacity, 130 interrupted.
     """
-    from scalable_core.cli.host import make_host
+    from scalable_core.cli.host import hide_failed_calls, make_host
 
     host = make_host(quiet=quiet, verbose=verbose, offline=False)
+    if not verbose:
+        hide_failed_calls()
     plan = _make_plan(manifest, target, overlays, host)
     if dry_run:
         return _show_plan(plan, host, as_json=as_json)
     arguments: list[str] = ctx.meta.get(_ARGUMENTS, [])
-    script = None if workflow is None else Path(workflow)
+    script = Path(workflow or plan.workflow).absolute()
     if as_json:
         return _run_for_programs(plan, host, script, arguments)
     return _run_for_people(plan, host, script, arguments, quiet=quiet, debug=debug)
@@ -119,7 +121,7 @@ def _make_plan(
 
 def _show_plan(plan: Plan, host: PluginHost, *, as_json: bool) -> int:
     from scalable_core.cli.host import package_of
-    from scalable_core.cli.render.plan import plan_verdict, render_plan
+    from scalable_core.cli.render.plan import render_plan
     from scalable_core.cli.terminal import look_of, show, show_json
     from scalable_core.plan import plan_document
 
@@ -127,7 +129,7 @@ def _show_plan(plan: Plan, host: PluginHost, *, as_json: bool) -> int:
         show_json(plan_document(plan))
         return 0
     lines = render_plan(plan, look_of(sys.stdout), package=package_of(host, plan.target.provider))
-    for line in [*lines, plan_verdict(plan), "Dry run: nothing was created."]:
+    for line in [*lines, "Dry run: nothing was created."]:
         show(line)
     return 0
 
@@ -135,7 +137,7 @@ def _show_plan(plan: Plan, host: PluginHost, *, as_json: bool) -> int:
 def _run_for_people(
     plan: Plan,
     host: PluginHost,
-    workflow: Path | None,
+    workflow: Path,
     arguments: list[str],
     *,
     quiet: bool,
@@ -156,12 +158,11 @@ def _run_for_people(
     display: Display = Bars(look) if look.animated and not quiet else Lines(look, quiet=quiet)
     with Watch(display) as watch:
         outcome = run_workflow(plan, host=host, workflow=workflow, arguments=arguments, sink=watch)
-    return report_outcome(outcome, watch.elapsed, look, quiet=quiet, debug=debug)
+        watch.finish(outcome.records)
+    return report_outcome(outcome, watch.elapsed, look, workflow=workflow, quiet=quiet, debug=debug)
 
 
-def _run_for_programs(
-    plan: Plan, host: PluginHost, workflow: Path | None, arguments: list[str]
-) -> int:
+def _run_for_programs(plan: Plan, host: PluginHost, workflow: Path, arguments: list[str]) -> int:
     from scalable_core.cli.display import JsonLines
     from scalable_core.cli.outcome import outcome_documents, workflow_exit_code
     from scalable_core.cli.watch import Watch

@@ -29,7 +29,7 @@ def render_cost(cost: CostEstimate, look: Look) -> list[str]:
     if monthly:
         total = (_amount(cost.monthly), "bold")
         rows.append([f"{_INDENT}afterwards, each month", "", "", "", total])
-    lines = table(rows, look, align="lrlrr", shrink=0)
+    lines = table(rows, look, align="lrlrr", shrink=0, spare=[3])
     if cost.low is not None and cost.high is not None:
         lines.append(
             f"{_INDENT}range (p10-p90) {_amount(cost.low)} to {_amount(cost.high)} {currency}"

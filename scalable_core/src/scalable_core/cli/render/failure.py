@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +22,9 @@ ERROR_SCHEMA = "scalable.error/1"
 
 #: Packages whose frames say nothing about the user's code.
 _PLUMBING = ("scalable", "dask", "distributed", "tornado", "asyncio", "concurrent")
+
+#: What cloudpickle calls the file of a function that it carries by value.
+_BY_VALUE = "<dynamic-code>"
 
 
 def render_error(error: BaseException, look: Look) -> list[str]:
@@ -43,14 +48,19 @@ def render_error(error: BaseException, look: Look) -> list[str]:
     return lines
 
 
-def render_traceback(error: BaseException) -> tuple[list[str], bool]:
+def render_traceback(error: BaseException, workflow: Path | None = None) -> tuple[list[str], bool]:
     """Return the traceback of a workflow without the frames of Scalable and Dask.
+
+    Args:
+        error: What the workflow raised.
+        workflow: The file. Its functions reach workers by value and forget it on the way; it is given back to
+            the frames that are theirs.
 
     Returns:
         Its lines, and whether frames were left out.
     """
     whole = traceback.TracebackException.from_exception(error)
-    left_out = _leave_out_plumbing(whole, set())
+    left_out = _tidy(whole, workflow, set())
     return "".join(whole.format()).rstrip().splitlines(), left_out
 
 
@@ -86,19 +96,41 @@ def _cure(error: BaseException) -> str | None:
     return "this should not happen; --debug shows where it did"
 
 
-def _leave_out_plumbing(part: traceback.TracebackException, seen: set[int]) -> bool:
+def _tidy(part: traceback.TracebackException, workflow: Path | None, seen: set[int]) -> bool:
     """Take the frames of others out of a traceback and of those that led to it."""
     if id(part) in seen:
         return False
     seen.add(id(part))
-    kept = [frame for frame in part.stack if not _is_plumbing(frame.filename)]
+    kept = [_at_home(f, workflow) for f in part.stack if not _is_plumbing(f.filename)]
     left_out = len(kept) < len(part.stack)
     part.stack = traceback.StackSummary.from_list(kept)
-    others = [part.__cause__, part.__context__, *(part.exceptions or ())]
-    for other in others:
+    for other in (part.__cause__, part.__context__, *(part.exceptions or ())):
         if other is not None:
-            left_out = _leave_out_plumbing(other, seen) or left_out
+            left_out = _tidy(other, workflow, seen) or left_out
     return left_out
+
+
+def _at_home(frame: traceback.FrameSummary, workflow: Path | None) -> traceback.FrameSummary:
+    """Return a frame of code that travelled by value with its file, when it is the workflow's."""
+    if workflow is None or frame.filename != _BY_VALUE or frame.lineno is None:
+        return frame
+    if frame.name not in _functions_at(workflow, frame.lineno):
+        return frame
+    return traceback.FrameSummary(str(workflow), frame.lineno, frame.name)
+
+
+def _functions_at(path: Path, line: int) -> set[str]:
+    """Return the names of the functions of a file that a line is in."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    return {
+        "<lambda>" if isinstance(node, ast.Lambda) else node.name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        and node.lineno <= line <= (node.end_lineno or node.lineno)
+    }
 
 
 def _is_plumbing(filename: str) -> bool:

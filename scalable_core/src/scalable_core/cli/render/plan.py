@@ -10,7 +10,7 @@ from scalable_core.cli.render.cost import cost_verdict, render_cost
 from scalable_core.cli.render.problems import count, render_problems
 from scalable_core.cli.render.table import Cell, flow, table, wrap
 from scalable_core.cli.terminal import Look, clean
-from scalable_core.types import Plan, WorkerGroup
+from scalable_core.types import Plan, Problem, WorkerGroup
 from scalable_core.types.units import format_duration, format_size
 
 _INDENT = "  "
@@ -35,8 +35,9 @@ def render_plan(
     lines += [*_stores(plan, look, here), ""]
     if plan.cost is not None:
         lines += [*render_cost(plan.cost, look), ""]
-    problems = render_problems(plan.problems, look)
-    return [*lines, *problems, ""] if problems else lines
+    problems = render_problems(own_problems(plan), look)
+    lines += [*problems, ""] if problems else []
+    return lines + wrap(plan_verdict(plan), look, rest=_INDENT)
 
 
 def render_header(plan: Plan, look: Look, *, package: str = "", folder: Path) -> list[str]:
@@ -49,12 +50,12 @@ def render_header(plan: Plan, look: Look, *, package: str = "", folder: Path) ->
         [("Project", plan.project.name), ("Target", target), ("Provider", provider)],
         [
             ("Manifest", _near(plan.manifest, folder)),
+            *([("Overlays", ", ".join(plan.overlays))] if plan.overlays else []),
             ("Lock", f"{plan.lock[:19]}.."),
-            ("Images", "pinned by digest" if plan.online else "as written"),
         ],
     ]
-    if plan.overlays:
-        pairs[1].insert(1, ("Overlays", ", ".join(plan.overlays)))
+    if any(group.image for group in plan.groups):
+        pairs[1].append(("Images", "pinned by digest" if plan.online else "as written"))
     return [
         line
         for row in pairs
@@ -67,10 +68,20 @@ def plan_verdict(plan: Plan) -> str:
     workers = count(plan.maximum, "worker")
     most = f"at most {workers}" if plan.adaptive else workers
     parts = [count(len(plan.groups), "worker group"), most, count(len(plan.tasks), "task")]
-    warnings = sum(problem.severity == "warning" for problem in plan.problems)
+    warnings = sum(problem.severity == "warning" for problem in own_problems(plan))
     if warnings:
         parts.append(count(warnings, "warning"))
     return f"Plan: {', '.join(parts)}. {cost_verdict(plan.cost)}"
+
+
+def own_problems(plan: Plan) -> list[Problem]:
+    """Return the warnings of a plan that are not about the manifest's other targets."""
+    own = f"targets.{plan.target.name}"
+    return [
+        problem
+        for problem in plan.problems
+        if not problem.where.startswith("targets.") or f"{problem.where}.".startswith(f"{own}.")
+    ]
 
 
 def render_summary(plan: Plan, look: Look, *, package: str = "") -> list[str]:
@@ -88,7 +99,7 @@ def render_summary(plan: Plan, look: Look, *, package: str = "") -> list[str]:
     workers = f"{look.paint('Workers', 'dim')} {', '.join(groups)}"
     lines = render_header(plan, look, package=package, folder=Path.cwd())[:1]
     lines += wrap(f"{workers}   {cost_verdict(plan.cost)}", look, rest=_INDENT)
-    return [*lines, *render_problems(plan.problems, look)]
+    return [*lines, *render_problems(own_problems(plan), look)]
 
 
 def _workers(plan: Plan, look: Look) -> list[str]:

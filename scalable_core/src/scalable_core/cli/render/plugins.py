@@ -13,6 +13,14 @@ from scalable_core.types import to_data
 
 PLUGINS_SCHEMA = "scalable.plugins/1"
 
+#: What a hook gives the user, in one word; the other hooks go without saying.
+_PROVIDED = {
+    "provision_cluster": "cluster",
+    "estimate_cost": "cost",
+    "resolve_image": "images",
+    "store_artifact": "artifacts",
+}
+
 _COLORS = {"ready": "green", "disabled": "dim"}
 
 
@@ -27,13 +35,13 @@ def render_plugins(statuses: Sequence[PluginStatus], look: Look, *, checked: boo
     heads = ["NAME", "KIND", "VERSION", "API", "STATUS", "PACKAGE", "PROVIDES"]
     rows: list[Sequence[Cell]] = [[(head, "bold") for head in heads]]
     rows += [_row(status) for status in statuses]
-    lines = table(rows, look, align="lllllll", shrink=6) if statuses else []
+    lines = table(rows, look, align="lllllll", shrink=6, spare=[2, 1]) if statuses else []
     for status in statuses:
         if status.detail and status.status != "disabled":
             mark = look.paint("x" if status.status == "broken" else "!", "red", "bold")
             lines += ["", *wrap(clean(status.detail), look, first=f"{mark} ", rest="  ")]
             lines += wrap(clean(status.cure), look, first="  ", rest="  ") if status.cure else []
-    return [*lines, "", *_verdict(statuses, checked)]
+    return [*lines, "", _verdict(statuses, checked)]
 
 
 def plugins_document(statuses: Sequence[PluginStatus], *, checked: bool) -> dict[str, Any]:
@@ -42,7 +50,10 @@ def plugins_document(statuses: Sequence[PluginStatus], *, checked: bool) -> dict
 
 
 def _row(status: PluginStatus) -> list[Cell]:
-    provides = [*status.provides, *(f"{scheme}://" for scheme in status.schemes)]
+    hooks = list(status.provides)
+    if status.kind != "extension":
+        hooks = [word for hook, word in _PROVIDED.items() if hook in status.provides]
+    provides = [*hooks, *(f"{scheme}://" for scheme in status.schemes)]
     return [
         clean(status.name),
         status.kind,
@@ -54,9 +65,9 @@ def _row(status: PluginStatus) -> list[Cell]:
     ]
 
 
-def _verdict(statuses: Sequence[PluginStatus], checked: bool) -> list[str]:
+def _verdict(statuses: Sequence[PluginStatus], checked: bool) -> str:
     ready = sum(status.status == "ready" for status in statuses)
     if not checked:
         usable = "" if ready == len(statuses) else f", {ready} usable"
-        return [f"{count(len(statuses), 'plugin')} found{usable}.", "Next: scalable plugins check"]
-    return [f"{count(len(statuses), 'plugin')} checked, {ready} ready."]
+        return f"{count(len(statuses), 'plugin')} found{usable}."
+    return f"{count(len(statuses), 'plugin')} checked, {ready} ready."

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from attrs import evolve
+
 from scalable_core.cli.render.problems import count
+from scalable_core.cli.render.table import wrap
 from scalable_core.cli.terminal import Look, clean
 from scalable_core.types import Event, Progress, RunRecord, TaskCounts
 from scalable_core.types.units import format_duration
@@ -43,20 +46,46 @@ def progress_line(progress: Progress) -> str:
 
 def workers_text(progress: Progress) -> str:
     """Return how many workers are there, and how many went."""
+    if not progress.added and not progress.workers:
+        return "no workers yet"
     lost = f", {progress.lost} lost" if progress.lost else ""
     return f"{count(progress.workers, 'worker')}{lost}"
 
 
-def event_line(event: Event, elapsed: float, look: Look) -> str | None:
-    """Return an event as a line with the minutes and seconds since the start; None when it says nothing."""
-    if not event.message or event.kind in _SILENT:
-        return None
+def completed(progress: Progress, records: Sequence[RunRecord]) -> Progress:
+    """Return the last counts of a run whose every call has ended, brought up to its end.
+
+    Args:
+        progress: The last that was seen, somewhat before the end.
+        records: Of the run's sessions; their counts are exact, but not by name.
+    """
+    if len(records) != 1:
+        return progress
+    end, seen = records[0].tasks, progress.tasks.values()
+    ended = end.get("total", 0) == end.get("done", 0) + end.get("failed", 0)
+    complete = sum(counts.total for counts in seen) == end.get("total", 0)
+    if not (ended and complete and sum(counts.failed for counts in seen) == end.get("failed", 0)):
+        return progress
+    tasks = {name: evolve(c, done=c.total - c.failed) for name, c in progress.tasks.items()}
+    return evolve(progress, tasks=tasks)
+
+
+def event_lines(event: Event, elapsed: float, look: Look) -> list[str]:
+    """Return an event as lines that begin with the minutes and seconds since the start."""
     message = clean(event.message)
-    if event.kind == "cluster.ready" and event.data.get("dashboard"):
-        message += f", dashboard {event.data['dashboard']}"
-    if event.kind in ("problem", "target.chosen") or event.kind.startswith("interrupt"):
-        message = f"{look.paint('!', 'yellow', 'bold')} {message}"
-    return f"{look.paint(clock(elapsed), 'dim')} {message}"
+    if event.kind == "cluster.ready":
+        dashboard = event.data.get("dashboard")
+        message = f"dashboard {dashboard}" if dashboard else ""
+    if not message or event.kind in _SILENT:
+        return []
+    time = look.paint(clock(elapsed), "dim")
+    mark = look.paint("!", "yellow", "bold") + " " if _is_warning(event) else ""
+    return wrap(message, look, first=f"{time} {mark}", rest=" " * (len(clock(elapsed)) + 1))
+
+
+def _is_warning(event: Event) -> bool:
+    topic, _, what = event.kind.partition(".")
+    return topic in ("problem", "interrupt", "target") or what in ("failed", "lost")
 
 
 def clock(elapsed: float) -> str:

@@ -13,7 +13,12 @@ _GAP = "  "
 
 
 def table(
-    rows: Sequence[Sequence[Cell]], look: Look, *, align: str, shrink: int, indent: str = ""
+    rows: Sequence[Sequence[Cell]],
+    look: Look,
+    *,
+    align: str,
+    shrink: int,
+    spare: Sequence[int] = (),
 ) -> list[str]:
     """Return rows as lines whose columns line up.
 
@@ -22,19 +27,22 @@ def table(
         look: Of the stream.
         align: ``l`` or ``r`` for each column.
         shrink: The column that is cut when a line would be wider than the stream.
-        indent: Put before each line.
+        spare: Columns that are left out before anything is cut, the first first.
     """
-    widths = [max(display_width(_text(row[i])) for row in rows) for i in range(len(align))]
-    excess = len(indent) + sum(widths) + len(_GAP) * (len(widths) - 1) - look.width
-    if excess > 0:
-        widths[shrink] = max(widths[shrink] - excess, min(widths[shrink], 8))
-    lines = []
-    for row in rows:
-        cells = zip(row, widths, align, strict=True)
-        lines.append(
-            indent + _GAP.join(_fit(cell, width, side, look) for cell, width, side in cells)
-        )
-    return [line.rstrip() for line in lines]
+    shown = list(range(len(align)))
+    widths = [max(display_width(_text(row[i])) for row in rows) for i in shown]
+
+    def excess() -> int:
+        return sum(widths[i] for i in shown) + len(_GAP) * (len(shown) - 1) - look.width
+
+    for column in spare:
+        if excess() > 0:
+            shown.remove(column)
+    if excess() > 0:
+        widths[shrink] = max(widths[shrink] - excess(), min(widths[shrink], 8))
+    return [
+        _GAP.join(_fit(row[i], widths[i], align[i], look) for i in shown).rstrip() for row in rows
+    ]
 
 
 def flow(pieces: Iterable[str], look: Look, *, gap: str = "   ", indent: str = "") -> list[str]:
