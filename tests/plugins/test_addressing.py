@@ -249,6 +249,12 @@ def test_what_a_provider_raises_bears_its_name(installed, context, plan_for):
     ]
 
 
+def test_a_plugin_cannot_end_the_program(installed, context, plan_for):
+    """sys.exit in a hook is a fault of the plugin, and not the end of the run."""
+    with pytest.raises(PluginContractError, match=r"called sys\.exit\(3\)"):
+        installed("raises").preflight(plan_for("broken"), context)
+
+
 def test_options_that_raise_are_a_broken_provider(installed):
     """The manifest may name it without using it, so it is an error with a cure and not a traceback."""
     with pytest.raises(ProviderBrokenError) as caught:

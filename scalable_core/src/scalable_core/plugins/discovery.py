@@ -141,9 +141,8 @@ def _identity(dist: Distribution) -> tuple[str, str, tuple[str, ...], str | None
     """Return name, version, requirements and what is wrong with them."""
     try:
         metadata = dist.metadata
-        name, version = metadata["Name"], metadata["Version"]
-        if name and version:
-            return name, version, tuple(dist.requires or ()), None
+        if "Name" in metadata and "Version" in metadata:
+            return metadata["Name"], metadata["Version"], tuple(dist.requires or ()), None
     except Exception:
         pass  # no METADATA, or not text: what pip leaves of an interrupted uninstall
     stem = str(getattr(dist, "_path", "unknown")).replace("\\", "/").rpartition("/")[2]

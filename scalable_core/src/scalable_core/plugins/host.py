@@ -15,6 +15,7 @@ import pluggy
 from scalable_core import hookspecs
 from scalable_core.errors import (
     HookNotImplementedError,
+    PluginContractError,
     ProviderBrokenError,
     ProviderNotFoundError,
     ScalableError,
@@ -41,7 +42,6 @@ from scalable_core.types import (
 if TYPE_CHECKING:
     from distributed.deploy import Cluster
 
-    from scalable_core.plugins.discovery import Entry
     from scalable_core.plugins.status import PluginStatus
 
 _log = logging.getLogger("scalable.plugins")
@@ -90,13 +90,6 @@ class PluginHost:
         from scalable_core.plugins.status import plugin_statuses
 
         return plugin_statuses(self, self._loader, load=load)
-
-    def command_entry_points(self) -> Mapping[str, Entry]:
-        """Return the commands that plugins add, by name, from metadata only; two claims leave a name out."""
-        entries = self._loader.catalogue.entries
-        commands = [e for e in entries if e.kind == "command" and not self._loader.is_disabled(e)]
-        names = [entry.name for entry in commands]
-        return {entry.name: entry for entry in commands if names.count(entry.name) == 1}
 
     def load_command(self, name: str) -> Any:
         """Import the click command of a plugin.
@@ -201,7 +194,7 @@ class PluginHost:
             caller = self._pm.subset_hook_caller("run_recorded", others)
             try:
                 caller(record=record, context=_addressed(context, plugin))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 blame(error, "run_recorded", plugin, plugins)
                 _log.warning(
                     "%s could not be told of the run's end", plugin.entry.label, exc_info=error
@@ -267,6 +260,11 @@ class PluginHost:
             nouns["context"] = _addressed(context, plugin)
         try:
             answer = caller(**nouns)
+        except SystemExit as error:
+            raise PluginContractError(
+                f"{verb}() of {plugin.entry.label} called sys.exit({error.code!r})",
+                cure=f"report it to the authors of {plugin.entry.dist}; {disable(plugin.entry)}",
+            ) from error
         except BaseException as error:
             blame(error, verb, plugin, self._loader.plugins())
             raise

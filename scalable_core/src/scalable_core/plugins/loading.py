@@ -73,7 +73,7 @@ class Loader:
         self._pm = pm
         names = environ.get("SCALABLE_DISABLE_PLUGINS", "").replace(",", " ").split()
         self._disabled = frozenset(names)
-        self._plugins: dict[ModuleType, Plugin] = {}
+        self._loaded: dict[Entry, Plugin] = {}  # two entries of one module share a plugin
         self._extensions_loaded = False
         self._lock = threading.RLock()  # artifacts are stored from many threads at once
 
@@ -164,30 +164,34 @@ class Loader:
         """Return every other module that is not an extension: who must not hear what this one is asked."""
         return [
             other.module
-            for other in list(self._plugins.values())
-            if other.entry.kind != "extension" and other.module is not plugin.module
+            for other in self.plugins()
+            if other.entry.kind != "extension" and other is not plugin
         ]
 
     def plugins(self) -> tuple[Plugin, ...]:
-        """Return what is loaded so far."""
-        return tuple(self._plugins.values())
+        """Return what is loaded so far, in that order."""
+        return tuple({id(plugin): plugin for plugin in list(self._loaded.values())}.values())
 
     def _load(self, entry: Entry) -> Plugin:
-        check_metadata(entry)
+        if entry not in self._loaded:
+            check_metadata(entry)
+            self._check_kinds(entry)
+            module = import_plugin(entry)
+            same = [plugin for plugin in self.plugins() if plugin.module is module]
+            self._loaded[entry] = same[0] if same else self._register(module, self.home(entry))
+        return self._loaded[entry]
+
+    def _register(self, module: ModuleType, entry: Entry) -> Plugin:
+        register(self._pm, module, _PREFIX[entry.kind] + entry.name, entry)
+        return Plugin(name=entry.name, entry=entry, module=module)
+
+    def _check_kinds(self, entry: Entry) -> None:
         kinds = {other.kind for other in self.catalogue.entries if other.value == entry.value}
         if "extension" in kinds and kinds & {"provider", "scheme"}:
             raise PluginContractError(
                 f"{entry.label} names {entry.value} as a provider and as an extension; a module is one of them",
                 cure="move the wrappers to a module of their own",
             )
-        module = import_plugin(entry)
-        plugin = self._plugins.get(module)
-        if plugin is None:
-            home = self.home(entry)
-            plugin = Plugin(name=home.name, entry=home, module=module)
-            register(self._pm, module, _PREFIX[home.kind] + home.name, home)
-            self._plugins[module] = plugin
-        return plugin
 
     def _off(self, entry: Entry) -> frozenset[str]:
         return self._disabled & {entry.dist, self.home(entry).name}

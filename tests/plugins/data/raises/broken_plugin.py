@@ -15,5 +15,10 @@ def target_options():
     raise OSError("disk on fire")
 
 
+@hookimpl
+def preflight(plan):
+    raise SystemExit(3)
+
+
 def _price(plan):
     raise KeyError("m5.xlarge")
