@@ -58,7 +58,6 @@ def test_an_editable_install_of_a_plugin_is_found(python, tmp_path):
     [
         ("bad_value", "its entry point 'not a module!' is not a module"),
         ("bad_line", "line 2 is 'broken broken_plugin', not 'name = module'"),
-        ("bad_bytes", "its entry_points.txt is not UTF-8"),
         (
             "no_metadata",
             "its METADATA is missing or cannot be read (broken_scalable-0.3.dist-info)",
@@ -79,6 +78,18 @@ def test_a_malformed_dist_is_a_row_and_hides_no_other(installed, context, plan_f
     assert host.estimate_cost(plan_for("acme"), context).expected == 1.0
 
 
+def test_a_dist_whose_entry_points_are_not_text_is_a_row(installed, tmp_path):
+    """The bytes tell that it has to do with Scalable, and no more."""
+    shutil.copytree(DATA / "bad_line", tmp_path / "bad_bytes")
+    (entry_points,) = (tmp_path / "bad_bytes").glob("*/entry_points.txt")
+    entry_points.write_bytes(b"[scalable.providers]\nbroken = \xff\xfe\n")
+
+    (row,) = rows(installed(str(tmp_path / "bad_bytes"), "acme"), "broken-scalable")
+
+    assert (row.kind, row.status) == ("dist", "broken")
+    assert "its entry_points.txt is not UTF-8" in row.detail
+
+
 @pytest.mark.parametrize("case", ["bad_value", "no_metadata"])
 def test_a_malformed_provider_that_is_asked_for_says_why(installed, case):
     """The error has the plugin, its dist and the cause."""
@@ -86,11 +97,10 @@ def test_a_malformed_provider_that_is_asked_for_says_why(installed, case):
         installed(case).target_options("broken")
 
 
-@pytest.mark.parametrize("case", ["bad_line", "bad_bytes"])
-def test_a_missing_provider_may_be_in_a_dist_that_cannot_be_read(installed, case):
+def test_a_missing_provider_may_be_in_a_dist_that_cannot_be_read(installed):
     """The error of the provider that is not found names the dist that may hold it."""
     with pytest.raises(ProviderNotFoundError, match="dist 'broken-scalable' is installed, but its"):
-        installed(case).target_options("broken")
+        installed("bad_line").target_options("broken")
 
 
 @pytest.mark.parametrize(
