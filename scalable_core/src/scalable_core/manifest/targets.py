@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from scalable_core.errors import ProviderError, ProviderNotFoundError
+from scalable_core.errors import ProviderError, ProviderNotFoundError, ScalableError
 from scalable_core.manifest.check import CORE_OPTIONS, Checker
 from scalable_core.manifest.seal import seal
 from scalable_core.manifest.tree import Map, Path, Template
@@ -133,7 +133,7 @@ class TargetReader:
             for cls in classes:
                 attrs.resolve_types(cls)
             return found
-        except ProviderError as error:
+        except ScalableError as error:
             missing = isinstance(error, ProviderNotFoundError)
             code = ("E" if severity == "error" else "W") + ("0202" if missing else "0203")
             self._findings.add_at(
