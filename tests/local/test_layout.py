@@ -60,6 +60,16 @@ def test_a_group_with_an_image_runs_in_containers(make_plan, group):
     assert [problem.code for problem in layout.problems] == ["W1403"]
 
 
+def test_what_is_asked_for_and_not_given_is_said(make_plan, group):
+    """Mounts without a container and GPUs are warnings, not silence."""
+    plan = make_plan(group(mounts={"/data": "/data"}, gpus=1))
+
+    layout = lay_out(plan, LARGE)
+
+    assert [problem.code for problem in layout.problems] == ["W1405", "W1406"]
+    assert {problem.severity for problem in layout.problems} == {"warning"}
+
+
 def test_the_sizes_are_those_that_fit(make_plan, group):
     """A layout carries what `fit` gives, warning included."""
     plan = make_plan(group(maximum=4, cpus=4.0, threads=4, memory=16 * 2**30), processes=False)

@@ -58,11 +58,11 @@ class LocalCluster(SpecCluster):
         self.failures: dict[str, ClusterError] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="scalable-", dir=context.run_dir))
         self._environment = ProcessEnvironment(shared_environment(layout.groups))
-        self._specs = {group.name: self._spec(group) for group in layout.groups}
         scheduler = _scheduler_options(plan.target.options, in_this_process=layout.in_this_process)
         self._has_dashboard = scheduler["dashboard"]
-        self._environment.apply()
         try:
+            self._specs = {group.name: self._spec(group) for group in layout.groups}
+            self._environment.apply()
             super().__init__(
                 name=context.run,
                 scheduler={"cls": GroupScheduler, "options": scheduler},
@@ -185,7 +185,11 @@ class LocalCluster(SpecCluster):
 
     def _spec(self, group: LocalGroup) -> dict[str, Any]:
         maker = WorkerMaker(
-            group, folder=self._folder, environ=self._environment.without, report=self._say
+            group,
+            context=self._context,
+            scratch=self._folder,
+            environ=self._environment.without,
+            report=self._say,
         )
         options = {
             "make": maker,
@@ -199,18 +203,21 @@ class LocalCluster(SpecCluster):
     def _failed_to_start(self, name: str, error: BaseException, given_up: bool) -> None:
         while error.__cause__ is not None:
             error = error.__cause__
-        text = str(error) or type(error).__name__
+        text = getattr(error, "message", str(error)) or type(error).__name__
         if not given_up:
             self._say("worker.failed", f"worker {name} could not be started, trying again: {text}")
             return
-        self._context.log.debug("worker %s: %s", name, getattr(error, "traceback", text))
-        self._say("worker.failed", f"worker {name} could not be started and is given up: {text}")
+        self._say(
+            "worker.failed",
+            f"worker {name} could not be started and is given up: {text}",
+            traceback=getattr(error, "traceback", ""),
+        )
         self._drop(name)
         group = _group_of(name)
         if not self.members(group):
             failure = ClusterError(
                 f"no worker of component {group!r} could be started: {text}",
-                cure="the last error of the worker is given above; mend its cause and run again",
+                cure=getattr(error, "cure", None) or "mend the cause and run again",
             )
             self.failures[group] = failure
             last = set(self.failures) == set(self._groups)
@@ -233,8 +240,8 @@ class LocalCluster(SpecCluster):
         busy = {str(w.name): len(w.processing) for w in list(self.scheduler.workers.values())}
         return sorted(names, key=lambda name: (busy.get(name, -1), -_number_of(name)))
 
-    def _say(self, kind: str, message: str) -> None:
-        self._context.events.emit(Event(time=time.time(), kind=kind, message=message))
+    def _say(self, kind: str, message: str, **data: Any) -> None:
+        self._context.events.emit(Event(time=time.time(), kind=kind, message=message, data=data))
 
     def _clean_up(self) -> None:
         self._environment.restore()

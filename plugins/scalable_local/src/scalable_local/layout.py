@@ -63,8 +63,9 @@ def lay_out(plan: Plan, machine: Machine) -> Layout:
         LocalGroup(plan=group, mode=modes[group.name], size=sizes[group.name])
         for group in plan.groups
     )
-    bare = [g.name for g in plan.groups if g.image is None] if options.containers != "none" else []
-    return Layout(groups=groups, problems=(*too_large, *not_threads, *_without_image(bare)))
+    boxed = options.containers != "none"
+    ignored = [problem for group in plan.groups for problem in _ignored(group, boxed=boxed)]
+    return Layout(groups=groups, problems=(*too_large, *not_threads, *ignored))
 
 
 def choose_modes(
@@ -95,9 +96,7 @@ def choose_modes(
         else:
             modes[group.name] = "processes"
             message = f"the workers of {group.name!r} run in processes: {reason}"
-            problems.append(
-                Problem(code="W1402", severity="warning", message=message, where="processes")
-            )
+            problems.append(_warning("W1402", message))
     return modes, tuple(problems)
 
 
@@ -109,14 +108,35 @@ def _why_not_threads(group: WorkerGroup, shared: WorkerGroup | None) -> str | No
     return None
 
 
-def _without_image(names: Sequence[str]) -> list[Problem]:
-    return [
-        Problem(
-            code="W1403",
-            severity="warning",
-            message=f"the workers of {name!r} run without a container, because it has no image",
-            where="containers",
-            cure="give the component or the target an image",
+def _ignored(group: WorkerGroup, *, boxed: bool) -> list[Problem]:
+    """Warnings of what a group's component asks for and this machine does not give."""
+    problems = []
+    if boxed and group.image is None:
+        problems.append(
+            _warning(
+                "W1403",
+                f"the workers of {group.name!r} run without a container, because it has no image",
+                cure="give the component or the target an image",
+            )
         )
-        for name in names
-    ]
+    if group.mounts and group.image is None:
+        problems.append(
+            _warning(
+                "W1405",
+                f"the mounts of {group.name!r} are not applied, because its workers run without a container",
+                cure="its calls see the folders of this machine",
+            )
+        )
+    if group.gpus:
+        problems.append(
+            _warning(
+                "W1406",
+                f"the GPUs of {group.name!r} are not shared out: each of its workers sees all of them",
+                cure="choose one in the call, or set CUDA_VISIBLE_DEVICES in the component's env",
+            )
+        )
+    return problems
+
+
+def _warning(code: str, message: str, *, cure: str | None = None) -> Problem:
+    return Problem(code=code, severity="warning", message=message, cure=cure)

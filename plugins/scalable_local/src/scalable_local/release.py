@@ -1,4 +1,4 @@
-"""The end of worker processes that have outlived their cluster, found from its record alone."""
+"""The end of worker processes and containers that have outlived their cluster, from its record alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import signal
 from contextlib import suppress
 
 from scalable_core.types import ClusterRecord, ReleaseReport, Resource
+from scalable_local.containers import remove_containers
 
+#: Kind of `Resource` for a container of docker or podman.
+CONTAINER = "container"
 #: Kind of `Resource` for a worker process; its id is ``<pid>@<seconds since the epoch at its start>``.
 PROCESS = "process"
 
@@ -27,7 +30,7 @@ def process_resource(pid: int, run: str | None) -> Resource | None:
 
 
 def release(record: ClusterRecord, *, provider: str, dry_run: bool) -> ReleaseReport:
-    """Kill the worker processes that a record names, with what they have started.
+    """Kill the worker processes that a record names, with what they have started, and the run's containers.
 
     A process whose id has been given to another one since is left alone.
     """
@@ -41,6 +44,9 @@ def release(record: ClusterRecord, *, provider: str, dry_run: bool) -> ReleaseRe
             _kill(pid)
         gone = process_resource(pid, resource.run) != resource
         (released if gone else remaining).append(resource)
+    if not dry_run:
+        containers = remove_containers(record.run)
+        released += [Resource(kind=CONTAINER, id=name, run=record.run) for name in containers]
     return ReleaseReport(
         provider=provider,
         released=tuple(released),

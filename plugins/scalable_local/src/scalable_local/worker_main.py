@@ -31,6 +31,10 @@ def main() -> None:
     code = 0
     try:
         _work(channel, watch, **pickle.loads(order["payload"]))
+    except SystemExit as end:  # as a preload script or a plugin may end a worker
+        code = end.code if isinstance(end.code, int) else 1
+        if isinstance(end.code, str):
+            send(channel, {"error": end.code, "traceback": ""})
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
