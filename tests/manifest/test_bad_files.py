@@ -51,6 +51,12 @@ FILES: dict[str, tuple[bytes | str, str, int | None, int | None, str]] = {
         "E0008", 5, 36, "values",
     ),
     "alias cycle": (HEAD + "tasks: &t {a: *t}\n", "E0008", 5, 15, "never end"),
+    "deep through aliases": (
+        "a: &a " + "[" * 20 + "]" * 20 + "\n" + "".join(
+            f"{y}: &{y} {'[' * 20}*{x}{']' * 20}\n" for x, y in pairwise("abcdefghi")
+        ),
+        "E0008", 3, 27, "deep",
+    ),
     "deep flow": ("a: " + "[" * 100_000, "E0008", 1, 53, "deep"),
     "deep mapping": ("{a: " * 50_000, "E0008", 1, 201, "deep"),
     "deep block": ("".join(" " * i + "a:\n" for i in range(1000)), "E0008", 51, 51, "deep"),

@@ -207,3 +207,10 @@ def test_overlay_names_may_come_from_a_variable(read: Read) -> None:
 
     assert read(text).overlays == ("big",)
     assert read(text, environ={"STAGE": "patient"}).overlays == ("patient",)
+
+
+def test_overlay_of_the_selected_target_may_bring_another_target(read: Read) -> None:
+    """What the overlay of one target brings along is not a target of the file."""
+    text = with_own("x") + "  x: {targets: {extra: {provider: local}}}\n"
+
+    assert list(read(text, target="local").providers) == ["local", "far"]

@@ -18,12 +18,13 @@ _MERGE = "<<"
 class _Frame:
     """A mapping or list that is being filled."""
 
-    __slots__ = ("anchor", "key", "key_mark", "node", "nodes_before")
+    __slots__ = ("anchor", "height", "key", "key_mark", "node", "nodes_before")
 
     def __init__(self, node: Map | Seq, anchor: str | None, nodes_before: int) -> None:
         self.node = node
         self.anchor = anchor
         self.nodes_before = nodes_before
+        self.height = 1  # levels from here down, aliases included
         self.key: str | None = None
         self.key_mark: Mark = (0, 0)
 
@@ -39,7 +40,7 @@ class TreeBuilder:
         self.root: Any = None
         self._findings = findings
         self._frames: list[_Frame] = []
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, tuple[Any, int, int]] = {}  # value, its nodes, its height
         self._nodes = 0
         self._documents = 0
         self._take = {
@@ -96,14 +97,13 @@ class TreeBuilder:
             value = Template(value, offset=_offset(event))
         self._place(value, at, text)
         if event.anchor:
-            self._anchors[event.anchor] = (value, 1)
+            self._anchors[event.anchor] = (value, 1, 0)
 
     def _begin(self, event: Any, at: Mark) -> None:
         self._count(1, at)
         if event.ctag is not None:
             self._tag(event.tag, at)
-        if len(self._frames) >= MAX_DEPTH:
-            self._stop("E0008", f"this is nested more than {MAX_DEPTH} deep", at, "make it flatter")
+        self._check_depth(1, at)
         node = Map() if type(event).__name__ == "MappingStartEvent" else Seq()
         self._place(node, at, None)
         self._frames.append(_Frame(node, event.anchor, self._nodes - 1))
@@ -114,8 +114,11 @@ class TreeBuilder:
         frame = self._frames.pop()
         if isinstance(frame.node, Map) and _MERGE in frame.node:
             self._merge(frame.node)
+        if self._frames:
+            self._frames[-1].height = max(self._frames[-1].height, frame.height + 1)
         if frame.anchor:
-            self._anchors[frame.anchor] = (frame.node, self._nodes - frame.nodes_before)
+            nodes = self._nodes - frame.nodes_before
+            self._anchors[frame.anchor] = (frame.node, nodes, frame.height)
 
     def _alias(self, event: Any, at: Mark) -> None:
         name = event.anchor[:60]
@@ -125,8 +128,11 @@ class TreeBuilder:
             )
         if event.anchor not in self._anchors:
             self._stop("E0005", f"there is no &{name} before this *{name}", at, "write it out")
-        value, nodes = self._anchors[event.anchor]
+        value, nodes, height = self._anchors[event.anchor]
         self._count(nodes, at)
+        self._check_depth(height, at)
+        if self._frames:
+            self._frames[-1].height = max(self._frames[-1].height, height + 1)
         self._place(value, at, value if isinstance(value, str) else None)
 
     def _place(self, value: Any, at: Mark, text: str | None) -> None:
@@ -187,6 +193,10 @@ class TreeBuilder:
         if self._nodes > MAX_NODES:
             message = f"this makes more than {MAX_NODES:,} values, aliases counted each time"
             self._stop("E0008", message, at, "use fewer aliases")
+
+    def _check_depth(self, height: int, at: Mark) -> None:
+        if len(self._frames) + height > MAX_DEPTH:
+            self._stop("E0008", f"this is nested more than {MAX_DEPTH} deep", at, "make it flatter")
 
     def _stop(self, code: str, message: str, at: Mark, cure: str) -> NoReturn:
         self._findings.add(code, message, at=at, cure=cure)

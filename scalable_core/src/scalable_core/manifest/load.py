@@ -80,7 +80,7 @@ def read_manifest(
         path=file,
         project=project,
         target=chosen,
-        providers={name: providers[name] for name in root["targets"]},
+        providers={name: providers[name] for name in resolver.base["targets"]},
         components=components,
         tasks=tasks,
         overlays=names,

@@ -76,7 +76,7 @@ class Resolver:
         root["project"] = expander.expand(root["project"], ("project",))
         for section, names in (("targets", targets), ("components", components), ("tasks", tasks)):
             entries = root[section].copy()
-            for name in entries.copy() if names is None else names:
+            for name in list(entries) if names is None else names:
                 entries[name] = expander.expand(entries[name], (section, name))
             root[section] = entries
         return root

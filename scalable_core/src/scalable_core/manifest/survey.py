@@ -35,18 +35,21 @@ class Survey:
         Returns:
             Target name to provider, and target name to what may be written down of it.
         """
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for name in self._resolver.base["targets"]:
+            if name != besides:
+                overlays = self._resolver.overlays_of(name, findings, lenient=True)
+                alike.setdefault(overlays, []).append(name)
         providers: dict[str, str] = {}
         sealed: dict[str, Map] = {}
-        for name in self._resolver.base["targets"]:
-            if name == besides:
-                continue
-            overlays = self._resolver.overlays_of(name, findings, lenient=True)
+        for overlays, names in alike.items():
             root = self._resolver.resolve(
-                overlays, findings, lenient=True, targets=[name], components=(), tasks=()
+                overlays, findings, lenient=True, targets=names, components=(), tasks=()
             )
-            providers[name] = str(find(root, ("targets", name, "provider")) or "")
             reader = TargetReader(self._checker(root, findings), self._options)
-            reader.read(name)
+            for name in names:
+                providers[name] = str(find(root, ("targets", name, "provider")) or "")
+                reader.read(name)
             sealed |= reader.sealed
         return providers, sealed
 
