@@ -211,13 +211,19 @@ def test_hanging_helper_is_stopped(find, helper):
     assert "docker-credential-test did not answer" in notes[0]
 
 
-@pytest.mark.parametrize("name", ["no-such-helper", "../bin/docker-credential-test", "a b", "-x"])
-def test_missing_helper_is_told_and_never_looked_for_outside_the_path(find, helper, name):
-    """The name of a helper is a name, not a path."""
-    helper(ANSWER, {"credsStore": name})
-    found, notes = find()
-    assert found is None
-    assert "is not on the PATH" in notes[0]
+def test_missing_helper_is_told(find, helper):
+    """A helper that is configured but not installed is named."""
+    helper(ANSWER, {"credsStore": "no-such-helper"})
+    assert find() == (None, ["docker-credential-no-such-helper is not on the PATH"])
+
+
+def test_helper_is_looked_for_on_the_path_only(find, helper, tmp_path, monkeypatch):
+    """The name of a helper is a name: a program in the folder where one happens to be is not run."""
+    helper(ANSWER, {"credsStore": "here/test"})
+    (tmp_path / "docker-credential-here").mkdir()
+    (tmp_path / "bin/docker-credential-test").rename(tmp_path / "docker-credential-here/test")
+    monkeypatch.chdir(tmp_path)
+    assert find() == (None, ["docker-credential-here/test is not on the PATH"])
 
 
 def test_login_by_podman_is_understood(find, tmp_path, secured, keys):
