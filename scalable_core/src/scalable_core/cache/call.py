@@ -1,0 +1,130 @@
+"""What a worker runs for a call whose result is kept. Standard library and the store; nothing of a session.
+
+    CachedCall(function, key, note, place)(*args, **kwargs)
+
+looks once more, computes, keeps the result, and only then returns it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scalable_core.cache.remote import Remote
+from scalable_core.cache.signing import key_from
+from scalable_core.cache.store import CacheEvent, Store
+
+#: Topic under which workers tell the scheduler what happened (`distributed.Client.subscribe_topic`).
+TOPIC = "scalable-cache"
+
+_log = logging.getLogger("scalable.cache")
+_stores: dict[tuple[object, ...], Store] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where results are kept, as plain words that can travel. The project's key travels in the environment.
+
+    Attributes:
+        root: Folder on the worker's machine; None when it has none.
+        remote: URI of the shared place; None when there is none.
+        options: Handed to fsspec for it.
+        fsync: Have the disk confirm each entry.
+    """
+
+    root: str | None = None
+    remote: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    fsync: bool = False
+
+    def open(
+        self,
+        *,
+        report: Callable[[CacheEvent], None] | None = None,
+        listed: bool = False,
+        secret: bytes | None = None,
+    ) -> Store:
+        """Return a store.
+
+        Args:
+            report: As for `scalable_core.cache.store.Store`.
+            listed: As for `scalable_core.cache.remote.Remote`; for a driver that looks many keys up.
+            secret: The project's key; the environment's when None.
+        """
+        remote = None
+        if self.remote is not None:
+            remote = Remote(self.remote, listed=listed, options=dict(self.options))
+        return Store(
+            self.root,
+            remote=remote,
+            secret=secret or key_from(os.environ),
+            report=report,
+            fsync=self.fsync or None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedCall:
+    """A function that keeps what it returns under one key.
+
+    Attributes:
+        function: What is run when there is nothing under the key yet.
+        key: 40 hex digits.
+        note: For the metadata: ``function``, ``code``, ``parts``, ``run``.
+        place: Where.
+        recompute: Run in any case and replace what is there.
+    """
+
+    function: Callable[..., Any]
+    key: str
+    note: Mapping[str, Any]
+    place: Place
+    recompute: bool = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the result, computed or found. What the function raises is raised and not kept."""
+        store = _store(self.place)
+        if self.recompute:
+            return self._compute(store, args, kwargs)
+        with store.computing(self.key) as entry:
+            if entry is not None:
+                return entry.value
+            return self._compute(store, args, kwargs)
+
+    def _compute(self, store: Store, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        start = time.perf_counter()
+        value = self.function(*args, **kwargs)
+        if inspect.iscoroutine(value):
+            import asyncio
+
+            value = asyncio.run(value)
+        note = {**self.note, "seconds": time.perf_counter() - start}
+        store.put(self.key, value, note, only_if_absent=not self.recompute)
+        return value
+
+
+def _store(place: Place) -> Store:
+    """Return this process's store of a place."""
+    name = os.getpid(), place.root, place.remote, place.fsync
+    with _lock:
+        if name not in _stores:
+            _stores[name] = place.open(report=_tell)
+        return _stores[name]
+
+
+def _tell(event: CacheEvent) -> None:
+    """Say what happened in the worker's log, and to the scheduler."""
+    _log.warning("%s", event.message)
+    try:
+        from distributed import get_worker
+
+        get_worker().log_event(TOPIC, event._asdict())
+    except (ImportError, ValueError):  # not in a worker
+        pass

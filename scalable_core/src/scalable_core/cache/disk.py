@@ -1,0 +1,300 @@
+"""A folder of entries: nothing in it is ever half there, and what a killed writer left is found and removed.
+
+    entries/ab/<key>.json            metadata, and small plain values
+    entries/ab/<key>.<digest>.npy    the value, named by its content
+    code/ab/<digest>.json            what many entries share: the code they were computed with
+    aside/<writer>.json, .value      what is being written
+    locks/<key>                      who is computing what
+
+A writer leaves its metadata aside first, then moves the value to its place, then the metadata: what it had
+done when it was killed can be told from what is still aside.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from scalable_core.cache.locks import drop, hold
+from scalable_core.cache.values import Buffer
+
+_DAY = 86_400
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
+_numbers = itertools.count()
+_session = secrets.token_hex(4)
+
+
+class Disk:
+    """Entries below a folder.
+
+    Args:
+        root: The folder; made when the first entry is written.
+        fsync: Have the disk confirm every entry before it counts as written.
+    """
+
+    def __init__(self, root: Path, *, fsync: bool = False) -> None:
+        self.root = root
+        self._fsync = fsync
+        self._code: set[str] = set()
+
+    # Reading
+
+    def read(self, key: str) -> bytes | None:
+        """Return the metadata of an entry; None when there is none."""
+        try:
+            with open(self._entry(f"{key}.json"), "rb") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read_value(self, name: str) -> bytearray:
+        """Return the bytes of a value.
+
+        Raises:
+            FileNotFoundError: It is gone.
+        """
+        with open(self._entry(name), "rb", buffering=0) as file:
+            data = bytearray(os.fstat(file.fileno()).st_size)
+            view, at = memoryview(data), 0
+            while at < len(data):
+                count = file.readinto(view[at:])
+                if not count:
+                    break
+                at += count
+            view.release()
+            return data[:at] if at < len(data) else data
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of all entries."""
+        for shard in _scan(self.root / "entries"):
+            for entry in _scan(shard):
+                name, _, ending = entry.name.partition(".")
+                if ending == "json":
+                    yield name
+
+    def read_code(self, digest: str) -> bytes | None:
+        """Return what was kept under the digest of some code; None when nothing was."""
+        try:
+            return self._code_file(digest).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    # Writing
+
+    def write(
+        self,
+        key: str,
+        metadata: bytes,
+        name: str | None,
+        buffers: Sequence[Buffer],
+        *,
+        only_if_absent: bool,
+    ) -> bool:
+        """Put an entry in its place.
+
+        Args:
+            key: Its key.
+            metadata: Its metadata.
+            name: Name of the file for its value; None when there is none.
+            buffers: The value.
+            only_if_absent: Leave an entry that is there.
+
+        Returns:
+            False when an entry was there and was left.
+
+        Raises:
+            OSError: It cannot be written; nothing of it is left.
+        """
+        place = self._entry(f"{key}.json")
+        old = None if only_if_absent or name is None else value_name(self.read(key))
+        aside = self.root / "aside" / f"{_place()}.{os.getpid()}.{_session}{next(_numbers)}"
+        note, value = aside.with_suffix(".json"), aside.with_suffix(".value")
+        moved = False
+        try:
+            self._write_file(note, [metadata])
+            if name is not None:
+                self._write_file(value, buffers)
+                _move(value, self._entry(name))
+                moved = True
+            written = _link(note, place) if only_if_absent else _move(note, place)
+            if self._fsync:
+                _sync_folder(place.parent)
+        except BaseException:
+            if moved and name is not None:
+                self._drop_value(key, name)
+            for file in (value, note):
+                file.unlink(missing_ok=True)
+            raise
+        note.unlink(missing_ok=True)
+        if name is not None and not written:
+            self._drop_value(key, name)
+        if old is not None and old != name:
+            self._entry(old).unlink(missing_ok=True)
+        return written
+
+    def write_code(self, digest: str, data: bytes) -> None:
+        """Keep what many entries share, once."""
+        if digest in self._code:
+            return
+        place = self._code_file(digest)
+        if not place.exists():
+            aside = (
+                self.root / "aside" / f"{_place()}.{os.getpid()}.{_session}{next(_numbers)}.value"
+            )
+            try:
+                self._write_file(aside, [data])
+                _move(aside, place)
+            finally:
+                aside.unlink(missing_ok=True)
+        self._code.add(digest)
+
+    def remove(self, key: str) -> None:
+        """Remove an entry and its value."""
+        place = self._entry(f"{key}.json")
+        place.unlink(missing_ok=True)
+        for file in _scan(place.parent):
+            if file.name.startswith(f"{key}."):
+                Path(file.path).unlink(missing_ok=True)
+
+    def _write_file(self, path: Path, buffers: Sequence[Buffer]) -> None:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            for buffer in buffers:
+                view = memoryview(buffer)
+                while view.nbytes:
+                    view = view[file.write(view) :]
+            if self._fsync:
+                os.fsync(file.fileno())
+
+    def _drop_value(self, key: str, name: str) -> None:
+        """Remove a value that was moved to its place for an entry that did not come to be."""
+        if value_name(self.read(key)) != name:
+            self._entry(name).unlink(missing_ok=True)
+
+    def _entry(self, name: str) -> Path:
+        return self.root / "entries" / name[:2] / name
+
+    def _code_file(self, digest: str) -> Path:
+        return self.root / "code" / digest[:2] / f"{digest}.json"
+
+    def lock(self, key: str) -> AbstractContextManager[bool]:
+        """Wait for, and hold, the right to compute a key; False where locks cannot be had."""
+        return hold(self.root / "locks" / key)
+
+    # Orphans
+
+    def collect(self) -> int:
+        """Remove what writers that are no more have left behind; return how many files."""
+        count = 0
+        for file in _scan(self.root / "aside"):
+            if not _is_orphan(file):
+                continue
+            if file.name.endswith(".json"):
+                count += self._finish(Path(file.path))
+            Path(file.path).unlink(missing_ok=True)
+            count += 1
+        for file in _scan(self.root / "locks"):
+            count += drop(Path(file.path))
+        return count
+
+    def _finish(self, note: Path) -> int:
+        """Remove the value of an entry whose metadata never came to their place."""
+        try:
+            fields = json.loads(note.read_bytes())
+            key, name = fields["key"], fields["file"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0  # killed before it was written, so no value was moved
+        if not name or value_name(self.read(key)) == name or not self._entry(name).exists():
+            return 0
+        self._entry(name).unlink(missing_ok=True)
+        return 1
+
+
+def value_name(metadata: bytes | None) -> str | None:
+    """Return the name of the value's file as the metadata have it, damaged or not."""
+    try:
+        name = json.loads(metadata or b"")["file"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _scan(folder: Any) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _move(source: Path, place: Path) -> bool:
+    try:
+        os.replace(source, place)
+    except FileNotFoundError:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source, place)
+    return True
+
+
+def _link(source: Path, place: Path) -> bool:
+    """Move a file to a place where nothing is; False when something is there."""
+    try:
+        try:
+            os.link(source, place)
+        except FileNotFoundError:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.link(source, place)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return not place.exists() and _move(source, place)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _place() -> str:
+    """Return a name for this machine, or this container: process ids mean something within one only."""
+    try:
+        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        space = "0"
+    return f"{socket.gethostname().replace('.', '-')}_{space}"
+
+
+def _is_orphan(file: os.DirEntry[str]) -> bool:
+    """Say whether the writer of a file aside is no more."""
+    place, _, rest = file.name.partition(".")
+    pid = rest.partition(".")[0]
+    try:
+        if time.time() - file.stat().st_mtime > _DAY:
+            return True
+        if place != _place():
+            return False
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return True
+    except (FileNotFoundError, PermissionError):
+        return False
+    return False
