@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ import pytest
 from distributed import Client, KilledWorker, Scheduler, get_worker
 from distributed.deploy.spec import SpecCluster
 
-from scalable_core.errors import ClusterError, ImageError
+from scalable import ScalableSession
+from scalable_core.errors import ClusterError, ImageError, TaskTimeoutError
 from scalable_core.member.code import Bundle, CodePlugin, build_bundle
 from scalable_core.types import Secret, WorkerGroup
 from scalable_local import container_worker
@@ -169,9 +171,10 @@ def test_a_group_says_what_its_containers_are_made_from(monkeypatch: pytest.Monk
             image="acme/model:2",
             runtime="podman",
             mounts={"inputs": "/input:ro", "~/cache": "/cache", "/data": "/data"},
+            env={"MKL_NUM_THREADS": "3"},
         ),
         mode="container",
-        size=Size(cpus=2, threads=2, memory=2**30),
+        size=Size(cpus=4, threads=2, memory=2**30),
     )
 
     made = group_container(
@@ -181,9 +184,10 @@ def test_a_group_says_what_its_containers_are_made_from(monkeypatch: pytest.Monk
     assert (made.runtime, made.image, made.cpus, made.memory) == (
         "podman",
         "acme/model:2",
-        2,
+        4,
         2**30,
     )
+    assert (made.env["OMP_NUM_THREADS"], made.env["MKL_NUM_THREADS"]) == ("2", "3")
     assert dict(made.mounts) == {
         "/study/inputs": "/input:ro",
         "/home/me/cache": "/cache",
@@ -376,6 +380,47 @@ def test_a_task_runs_inside_the_image(runner: Runner, tmp_path: Path) -> None:
     assert containers() == []
 
 
+def test_a_manifest_with_containers_runs(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From `scalable.yaml` to results, a timeout included, with nothing of the driver's own in the image."""
+    monkeypatch.setenv("ACME_TOKEN", "s3cr3t")
+    mounts = json.dumps(dict(runner.container().mounts))
+    (runner.project / "scalable.yaml").write_text(f"""
+version: 1
+project: {{name: study}}
+targets:
+  local: {{provider: local, max_workers: 1, containers: podman}}
+components:
+  model:
+    image: {runner.image}
+    cpus: 1
+    memory: 512M
+    mounts: {mounts}
+    env: {{PATH: "{sys.prefix}/bin:/usr/bin:/bin", TOKEN: "${{ACME_TOKEN}}"}}
+tasks:
+  read: {{component: model}}
+  hang: {{component: model, timeout: 1s}}
+""")
+
+    def read() -> tuple[str, str, int]:
+        import helper
+
+        return Path("/etc/marker").read_text(), os.environ["TOKEN"], helper.VERSION
+
+    session = ScalableSession.from_yaml(runner.project / "scalable.yaml")
+    with session as client:
+        assert client.submit(read, task="read").result(WAIT) == ("inside the image", "s3cr3t", 1)
+        stuck = client.submit(time.sleep, 1000, task="hang")
+        with pytest.raises(TaskTimeoutError, match="hang ran longer than its timeout"):
+            stuck.result(WAIT)
+        assert client.submit(read, task="read", pure=False).result(WAIT)[0] == "inside the image"
+
+    written = b"".join(p.read_bytes() for p in session.run_dir.rglob("*") if p.is_file())
+    assert b"s3cr3t" not in written
+    assert remove_containers(session.run_id) == []
+
+
 def test_a_preload_script_runs_before_any_task(runner: Runner, tmp_path: Path) -> None:
     """It prepares the worker's process."""
     script = tmp_path / "prepare.py"
@@ -448,20 +493,56 @@ def test_a_missing_mount_is_a_sentence(runner: Runner) -> None:
         start(runner, runner.container(mounts={"/no/such/folder": "/data"}))
 
 
-def start(runner: Runner, container: Container) -> None:
-    """Start one worker for a scheduler that is there, and nothing else."""
-    import asyncio
+def test_a_worker_that_is_closed_on_purpose_is_not_lost(runner: Runner) -> None:
+    """Its container ends and is gone, and nobody is alarmed."""
+
+    async def retire(scheduler: Scheduler, worker: ContainerWorker) -> None:
+        await scheduler.retire_workers([worker.address], close_workers=True)
+        await asyncio.wait_for(worker.finished(), WAIT)
+        assert worker.retired
+
+    assert start(runner, runner.container(), retire) == []
+
+
+def test_a_container_that_is_killed_is_told(runner: Runner) -> None:
+    """So that another can take its place, and the user knows."""
+
+    async def kill(scheduler: Scheduler, worker: ContainerWorker) -> None:
+        podman("kill", *containers())
+        await asyncio.wait_for(worker.finished(), WAIT)
+        assert not worker.retired
+
+    [(kind, text)] = start(runner, runner.container(), kill)
+
+    assert kind == "worker.lost"
+    assert text.startswith("the container of worker one ended with exit code 137")
+
+
+def start(
+    runner: Runner,
+    container: Container,
+    use: Callable[[Scheduler, ContainerWorker], Awaitable[None]] | None = None,
+) -> list[tuple[str, str]]:
+    """Start one worker for a scheduler and nothing else, use it and close it; return what it reported."""
+    reports: list[tuple[str, str]] = []
 
     async def run() -> None:
         async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
-            options = runner.worker(container)["options"]
-            worker = ContainerWorker(scheduler.address, "one", **options)
+            worker = ContainerWorker(
+                scheduler.address,
+                "one",
+                **runner.worker(container)["options"],
+                report=lambda kind, text: reports.append((kind, text)),
+            )
             try:
                 await worker
+                if use is not None:
+                    await use(scheduler, worker)
             finally:
                 await worker.close()
 
     asyncio.run(run())
+    return reports
 
 
 def test_a_killed_driver_leaves_no_container(runner: Runner, tmp_path: Path) -> None:

@@ -106,6 +106,24 @@ with plugin.provision_cluster(make_plan(group(maximum=2)), HookContext()) as clu
     assert err == ""
 
 
+def test_nothing_outlives_a_driver_that_has_forked(drive, wait_until):
+    """A fork of the driver that lives on does not keep its workers alive."""
+    fork = """child = os.fork()
+if child == 0:
+    time.sleep(60)
+    os._exit(0)
+print("pid", child, flush=True)
+"""
+    process = drive(BUSY.replace("futures = client.map", fork + "futures = client.map"))
+    child, *pids = read_pids(process, 5)
+
+    process.kill()
+    process.wait(timeout=60)
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+
+    psutil.Process(child).kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_outlives_a_driver_that_is_ended_by_a_signal(drive, wait_until, number):
     """Workers, and the programs that their calls have started, are gone soon after the driver."""

@@ -157,6 +157,26 @@ def test_a_group_that_could_not_start_can_be_tried_again(start, make_plan, group
     assert client.submit(abs, -2).result(timeout=60) == 2
 
 
+def test_closing_does_not_wait_for_a_worker_that_never_starts(
+    start, make_plan, group, tmp_path, wait_until
+):
+    """A preload script that hangs is ended with the cluster."""
+    import psutil
+
+    script = tmp_path / "prepare.py"
+    script.write_text(
+        f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(1000)\n"
+    )
+    cluster, client = start(make_plan(group(preload_script=str(script))), workers=False)
+    cluster.request_workers()
+    pid = wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+
+    client.close()
+    cluster.close()
+
+    assert not psutil.pid_exists(int(pid))
+
+
 def test_a_nanny_that_is_gone_is_replaced(start, make_plan, wait_until):
     """Should the part that watches a worker close, both are made anew."""
     cluster, client = start(make_plan())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import select
 import signal
 import socket
 import sys
@@ -17,6 +18,9 @@ import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
+
+#: Seconds between looks whether the process that started this one is still there.
+PARENT_INTERVAL = 2.0
 
 
 def main() -> None:
@@ -77,14 +81,19 @@ class _Watch(threading.Thread):
 
     def __init__(self, channel: socket.socket) -> None:
         super().__init__(name="watch-parent", daemon=True)
-        self._channel = channel
+        self._channel, self._parent = channel, os.getppid()
         self.on_stop: Callable[[], Any] = _end_all
         self.start()
 
     def run(self) -> None:
-        while receive(self._channel) is not None:
-            self.on_stop()
-        _end_all()
+        while True:
+            heard, _, _ = select.select([self._channel], [], [], PARENT_INTERVAL)
+            if os.getppid() != self._parent:  # a fork of it may still hold the other end open
+                _end_all()
+            if heard and receive(self._channel) is None:
+                _end_all()
+            elif heard:
+                self.on_stop()
 
 
 def _end_all() -> None:
