@@ -269,3 +269,62 @@ def test_a_function_with_a_timeout_of_its_own_gets_it(processes: ScalableSession
         return timeout
 
     assert client.submit(wait, timeout=7.5).result(timeout=60) == 7.5
+
+
+def wrong(path: str) -> None:
+    """Raise what comes back however often it is tried, and count the attempts in a file."""
+    with Path(path).open("a") as file:
+        file.write("x")
+    raise TypeError("the wrong kind of thing")
+
+
+def test_a_permanent_failure_is_not_tried_again_unless_the_call_asks(
+    processes: ScalableSession, tmp_path: Path
+) -> None:
+    """A TypeError comes back, so the task's retries are not spent on it."""
+    client = processes.client
+    assert client is not None
+    for name, retries, attempts in (("a", None, 1), ("b", 1, 2)):
+        with pytest.raises(TypeError, match="wrong kind"):
+            client.submit(wrong, str(tmp_path / name), task="sow", retries=retries).result(60)
+        assert (tmp_path / name).stat().st_size == attempts
+
+
+def test_every_attempt_has_a_row(threads: Path, tmp_path: Path) -> None:
+    """Retries and failures are told apart, with the time, the worker and what the call used."""
+    session = ScalableSession.from_yaml(threads)
+    with session as client:
+        assert client.submit(flaky, str(tmp_path / "c"), 1, retries=1).result(timeout=60) == 2
+        with pytest.raises(TypeError):
+            client.submit(wrong, str(tmp_path / "d")).result(timeout=60)
+
+    def rows(table: str) -> list[dict[str, object]]:
+        text = (session.run_dir / f"{table}.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+    tasks, failures = rows("tasks"), rows("failures")
+    assert [(row["task"], row["state"], row["attempt"]) for row in tasks] == [
+        ("flaky", "retried", 1),
+        ("flaky", "done", 2),
+        ("wrong", "failed", 1),
+    ]
+    done = tasks[1]
+    times = [done[name] for name in ("submitted", "queued", "started", "finished")]
+    assert times == sorted(times)  # type: ignore[type-var]
+    assert float(str(done["cpu"])) >= 0
+    assert int(str(done["peak"])) > 2**20
+    assert [(row["type"], row["transient"], row["final"]) for row in failures] == [
+        ("OSError", True, False),
+        ("TypeError", False, True),
+    ]
+
+
+def test_no_row_is_lost_when_the_session_closes_at_once(threads: Path) -> None:
+    """The records are whole although close comes right after the last result."""
+    session = ScalableSession.from_yaml(threads)
+    with session as client:
+        client.gather(client.map(square, range(2000), task="run_analysis"))
+
+    lines = (session.run_dir / "tasks.jsonl").read_text().splitlines()
+    assert len({json.loads(line)["key"] for line in lines}) == 2000
+    assert run_json(session)["tasks"] == {"total": 2000, "done": 2000, "failed": 0}

@@ -14,20 +14,14 @@ from dask.utils import key_split
 from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
+from scalable_core.member.retry import FAILURE, PERMANENT, error_type
+
 #: What stands before a component's name in the Dask resource of its workers.
 RESOURCE_PREFIX = "component:"
 #: Seconds between looks at how busy the cluster is.
 SAMPLE_INTERVAL = 2.0
 #: A worker that held at least this part of its limit when it was lost is taken to have been killed for it.
 NEAR_LIMIT = 0.8
-#: Under this name the metadata of a call keep what its last attempt raised, until the attempt is recorded.
-FAILURE = "scalable-failure"
-#: Exceptions that come back however often a call is tried.
-PERMANENT = frozenset(
-    "ArithmeticError AssertionError AttributeError ImportError IndexError KeyError LookupError NameError "
-    "ModuleNotFoundError NotImplementedError RecursionError SyntaxError TypeError UnicodeDecodeError "
-    "UnicodeEncodeError UnboundLocalError ValueError ZeroDivisionError OverflowError FileNotFoundError".split()
-)
 
 
 class _Call:
@@ -204,8 +198,7 @@ class RunPlugin(SchedulerPlugin):
             exception_text is None
         )  # Dask gives a call up because of its workers, without a text
         text = exception_text or f"KilledWorker({self._reason_of_loss(call.worker)})"
-        kind_of_error = text.partition("(")[0].rpartition(".")[2]
-        kind = "worker-lost" if killed else "timeout" if "Timeout" in kind_of_error else "error"
+        kind = "worker-lost" if killed else "timeout" if "Timeout" in error_type(text) else "error"
         if killed and self._was_near_limit(call.worker):
             kind = "memory"
         self._failure_row(key, call, kind, text, traceback_text, final=final)
@@ -232,9 +225,9 @@ class RunPlugin(SchedulerPlugin):
     def _failure_row(
         self, key: Any, call: _Call, kind: str, text: str, trace: str | None, *, final: bool
     ) -> None:
-        name, _, message = text.partition("(")
+        _, _, message = text.partition("(")
         worker = self._workers.get(call.worker or "")
-        transient = kind != "error" or name.rpartition(".")[2] not in PERMANENT
+        transient = kind != "error" or error_type(text) not in PERMANENT
         self._row(
             "failures",
             time=_ms(time()),
@@ -245,7 +238,7 @@ class RunPlugin(SchedulerPlugin):
             kind=kind,
             transient=transient,
             final=final,
-            type=name,
+            type=error_type(text),
             message=message.rstrip(")").strip("'\"")[:500],
             log=[line[:500] for line in (trace or "").splitlines()[-20:]],
             peak=worker.metrics.get("memory") if worker else None,

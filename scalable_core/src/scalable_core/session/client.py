@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import uuid
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import dask
 from attrs import frozen
 from dask.tokenize import tokenize
 from dask.utils import funcname
@@ -15,6 +17,7 @@ from distributed import Client, Future
 from scalable_core.cluster import task_resource
 from scalable_core.errors import UsageError
 from scalable_core.member.measure import measured
+from scalable_core.member.retry import TRANSIENT_ONLY
 from scalable_core.member.timeout import TimedCall
 from scalable_core.types import Plan
 from scalable_core.types.units import parse_duration
@@ -28,6 +31,11 @@ class _Route:
     function: Callable[..., Any]
     resources: dict[str, float] | None
     retries: int | None
+    transient_only: bool
+
+    def annotate(self) -> AbstractContextManager[Any]:
+        """Let the calls made inside say that their retries are for transient failures."""
+        return dask.annotate(**{TRANSIENT_ONLY: True}) if self.transient_only else nullcontext()
 
 
 class ScalableClient(Client):
@@ -80,7 +88,8 @@ class ScalableClient(Client):
             tag: A component whose workers run the call.
             task: A task of the manifest.
             key: As in Dask.
-            retries: Overrides the task's.
+            retries: How often to try again whatever the failure; overrides the task's, which are for
+                transient failures only.
             resources: As in Dask, besides the component's.
             pure: As in Dask. A call that failed is run again when it is submitted again.
             actor: As in Dask.
@@ -99,17 +108,18 @@ class ScalableClient(Client):
         elif self._has_failed(key):
             self.retry([Future(key, self)])
         self.request_workers()
-        return super().submit(
-            route.function,
-            *args,
-            key=key,
-            retries=route.retries,
-            resources=route.resources,
-            pure=pure,
-            actor=actor,
-            actors=actors,
-            **kwargs,
-        )
+        with route.annotate():
+            return super().submit(
+                route.function,
+                *args,
+                key=key,
+                retries=route.retries,
+                resources=route.resources,
+                pure=pure,
+                actor=actor,
+                actors=actors,
+                **kwargs,
+            )
 
     def map(
         self,
@@ -149,15 +159,16 @@ class ScalableClient(Client):
                     for args in zip(*iterables, strict=False)
                 ]
         self.request_workers()
-        return super().map(
-            route.function,
-            *iterables,
-            key=key,
-            retries=route.retries,
-            resources=route.resources,
-            pure=pure,
-            **kwargs,
-        )
+        with route.annotate():
+            return super().map(
+                route.function,
+                *iterables,
+                key=key,
+                retries=route.retries,
+                resources=route.resources,
+                pure=pure,
+                **kwargs,
+            )
 
     def compute(self, *args: Any, **kwargs: Any) -> Any:
         """Compute Dask collections, as `distributed.Client.compute` does."""
@@ -201,7 +212,7 @@ class ScalableClient(Client):
         if not callable(func):
             raise TypeError(f"the first argument must be a function, not {type(func).__name__}")
         timeout = _take_timeout(func, kwargs)
-        name, component = funcname(func), tag
+        name, component, transient_only = funcname(func), tag, False
         if task is not None:
             known = self._plan.tasks.get(task)
             if known is None:
@@ -214,6 +225,7 @@ class ScalableClient(Client):
                     cure="leave out tag=, or change the task's component in the manifest",
                 )
             name, component = task, known.component
+            transient_only = retries is None and known.retries > 0
             retries = known.retries if retries is None else retries
             timeout = known.timeout if timeout is None else timeout
         if component is not None:
@@ -232,7 +244,13 @@ class ScalableClient(Client):
         func = measured(func)
         if timeout is not None:
             func = TimedCall(func, timeout, name)
-        return _Route(name=name, function=func, resources=resources, retries=retries)
+        return _Route(
+            name=name,
+            function=func,
+            resources=resources,
+            retries=retries,
+            transient_only=transient_only,
+        )
 
     def _has_failed(self, key: Any) -> bool:
         state = self.futures.get(key)

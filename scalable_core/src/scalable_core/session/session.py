@@ -158,6 +158,7 @@ class ScalableSession:
             raise
 
     def _start(self, plan: Plan, *, eager: bool) -> ScalableClient:
+        from scalable_core.member.retry import RetryPlugin
         from scalable_core.records.dask_plugins import RunPlugin
         from scalable_core.session.client import ScalableClient
 
@@ -171,6 +172,7 @@ class ScalableSession:
             raise ProviderError("\n".join(str(problem) for problem in failures(problems)))
         self._cluster = self._host.provision_cluster(plan, context)
         self._client = client = ScalableClient(self._cluster, plan)
+        client.register_plugin(RetryPlugin())
         client.register_plugin(RunPlugin())
         assert self._folder is not None
         self._recorder = Recorder(client, self._folder)
