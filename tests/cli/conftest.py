@@ -50,6 +50,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @pytest.fixture
+def user_environment() -> dict[str, str]:
+    """An environment that says nothing to Scalable."""
+    return environment()
+
+
+@pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with a manifest for threads and a workflow of ten calls."""
     (tmp_path / "scalable.yaml").write_text(MANIFEST)

@@ -44,7 +44,7 @@ def test_every_problem_in_one_pass(scalable, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "scalable.yaml:10:5  E0102  components.model.memry: unknown key\n" in done.stdout
     assert "   10 |     memry: 16G\n      |     ^^^^^ did you mean 'memory'?\n" in done.stdout
-    assert "scalable.yaml:12:24  E0201" in done.stdout
+    assert "scalable.yaml:12:25  E0201" in done.stdout
     assert "scalable.yaml:7:5  E0102  targets.other.max_wokers: unknown option\n" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("3 errors")
     assert done.stdout.splitlines()[-1].endswith("in scalable.yaml (schema v1)")

@@ -18,6 +18,9 @@ INTERRUPTED = 130
 #: Problems of a manifest that are the provider's: it is not installed, or cannot be used.
 _PROVIDER_CODES = frozenset({"E0202", "E0203"})
 
+#: How the note begins that the plugin host adds to what a plugin raises.
+_BLAME = "raised by "
+
 
 def report_failure(error: BaseException, arguments: Sequence[str]) -> int:
     """Print what went wrong and return the exit code.
@@ -50,7 +53,13 @@ def exit_code(error: BaseException) -> int:
         return ProviderError.exit_code
     if isinstance(error, (ScalableError, click.ClickException)):
         return error.exit_code
-    return 1
+    return ProviderError.exit_code if is_of_plugin(error) else 1
+
+
+def is_of_plugin(error: BaseException) -> bool:
+    """Whether an error is a provider's: one that it foresaw, or one that came out of its code."""
+    notes = getattr(error, "__notes__", ())
+    return isinstance(error, ProviderError) or any(note.startswith(_BLAME) for note in notes)
 
 
 def _lacks_provider(error: ManifestError) -> bool:

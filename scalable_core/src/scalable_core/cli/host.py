@@ -30,10 +30,23 @@ def package_of(host: PluginHost, provider: str) -> str:
     return ""
 
 
-def hide_failed_calls() -> None:
-    """Keep Dask from logging every call that fails: they are counted, and the workflow gets the error."""
-    logger = logging.getLogger("distributed.worker")
-    logger.addFilter(lambda record: not record.getMessage().startswith("Compute Failed"))
+def quiet_dask() -> None:
+    """Keep out of the way what Dask logs although the workflow, or the user, knows it already.
+
+    That is each call that fails (they are counted, and the workflow gets the error), and each result that
+    a workflow waited for when it was interrupted.
+    """
+    logging.getLogger("distributed.worker").addFilter(_is_no_failed_call)
+    logging.getLogger("asyncio").addFilter(_is_not_given_up)
+
+
+def _is_no_failed_call(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Compute Failed")
+
+
+def _is_not_given_up(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return type(error).__name__ != "AllExit"
 
 
 def _set_up_logging(verbosity: int) -> None:

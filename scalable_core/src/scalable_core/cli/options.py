@@ -16,9 +16,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_MANIFEST = "scalable.yaml"
 
-manifest_argument = click.argument(
-    "manifest", envvar="SCALABLE_MANIFEST", default=DEFAULT_MANIFEST, metavar="[MANIFEST]"
-)
+
+def manifest_argument(metavar: str = "[MANIFEST]") -> Callable[[Function], Function]:
+    """Return the argument that names the manifest, or whatever ``metavar`` says besides."""
+    return click.argument(
+        "manifest", envvar="SCALABLE_MANIFEST", default=DEFAULT_MANIFEST, metavar=metavar
+    )
+
+
 target_option = click.option(
     "-t",
     "--target",

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalable_core.cli.failure import INTERRUPTED, exit_code
+from scalable_core.cli.failure import INTERRUPTED, exit_code, is_of_plugin
 from scalable_core.cli.render.failure import error_document, render_error, render_traceback
 from scalable_core.cli.render.run import render_verdict
 from scalable_core.cli.terminal import Look, say
-from scalable_core.errors import ManifestError, ProviderError
+from scalable_core.errors import ManifestError
 from scalable_core.types import RUN_SCHEMA, to_data
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def workflow_exit_code(error: BaseException | None) -> int:
         return 0
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    return exit_code(error) if isinstance(error, (ProviderError, ManifestError)) else 1
+    return exit_code(error) if _is_not_the_workflows(error) else 1
 
 
 def report_outcome(
@@ -71,7 +71,7 @@ def _render(error: BaseException, look: Look, workflow: Path, *, debug: bool) ->
         return []
     if debug:
         return "".join(traceback.format_exception(error)).rstrip().splitlines()
-    if isinstance(error, (ProviderError, ManifestError)):
+    if _is_not_the_workflows(error):
         return render_error(error, look)
     if isinstance(error, SystemExit):
         reason = (
@@ -81,6 +81,10 @@ def _render(error: BaseException, look: Look, workflow: Path, *, debug: bool) ->
     lines, left_out = render_traceback(error, workflow)
     hint = "frames of Scalable and Dask are left out; --debug shows them"
     return [*lines, look.paint(hint, "dim")] if left_out else lines
+
+
+def _is_not_the_workflows(error: BaseException) -> bool:
+    return isinstance(error, ManifestError) or is_of_plugin(error)
 
 
 def _near(folder: Path) -> Path:

@@ -20,7 +20,7 @@ from scalable_core.cli.options import (
 
 
 @click.command
-@manifest_argument
+@manifest_argument()
 @target_option
 @overlay_option
 @click.option("-o", "--output", metavar="FILE", help="Also write the plan, for: scalable run FILE")
@@ -44,8 +44,9 @@ def command(
 ) -> int:
     """Show what a run would create and cost.
 
-    Nothing is created and, without --online, no socket is opened: images stay as they are written and
-    prices come from the snapshot that ships with the provider.
+    MANIFEST is ./scalable.yaml unless it is named, here or by SCALABLE_MANIFEST. Nothing is created and,
+    without --online, no socket is opened: images stay as they are written and prices come from the
+    snapshot that ships with the provider.
 
     \b
     scalable plan --target aws

@@ -45,7 +45,7 @@ class RunCommand(click.Command):
 
 
 @click.command(cls=RunCommand)
-@manifest_argument
+@manifest_argument("[MANIFEST | PLAN.JSON]")
 @target_option
 @overlay_option
 @click.option(
@@ -75,9 +75,11 @@ def command(
 ) -> int:
     """Run the workflow on a target and release everything.
 
-    The workflow is an ordinary Python file, run as __main__. What it prints goes to stdout; progress goes to
-    stderr. In place of a manifest, a plan.json that `scalable plan --output` wrote is run as it is. What
-    follows -- becomes the workflow's own arguments.
+    The workflow is an ordinary Python file, run as `__main__`. What it prints goes to stdout; progress goes
+    to stderr. What follows `--` becomes its own arguments.
+
+    MANIFEST is ./scalable.yaml unless it is named, here or by SCALABLE_MANIFEST. A PLAN.JSON that
+    `scalable plan --output` wrote is run as it is, and refused when its manifest has changed since.
 
     Ctrl-C stops the workflow and releases everything that the run has started.
 
@@ -88,11 +90,11 @@ def command(
 
     Exit codes: 1 the workflow raised, 2 usage or manifest, 3 provider, 4 no capacity, 130 interrupted.
     """
-    from scalable_core.cli.host import hide_failed_calls, make_host
+    from scalable_core.cli.host import make_host, quiet_dask
 
     host = make_host(quiet=quiet, verbose=verbose, offline=False)
     if not verbose:
-        hide_failed_calls()
+        quiet_dask()
     plan = _make_plan(manifest, target, overlays, host)
     if dry_run:
         return _show_plan(plan, host, as_json=as_json)

@@ -29,7 +29,7 @@ _NO_DEFAULT_TARGET = "E0208"
 
 
 @click.command
-@manifest_argument
+@manifest_argument()
 @target_option
 @overlay_option
 @json_option
@@ -45,8 +45,9 @@ def command(
 ) -> int:
     """Say everything that is wrong in a manifest, with its place.
 
-    All problems are found in one pass, without network. With --target, only what that target needs must be
-    right, its environment variables included; what is wrong elsewhere is then a warning.
+    MANIFEST is ./scalable.yaml unless it is named, here or by SCALABLE_MANIFEST. All problems are found in
+    one pass, without network. With --target, only what that target needs must be right, its environment
+    variables included; what is wrong elsewhere is then a warning.
 
     Exit code 2 when there is an error.
     """

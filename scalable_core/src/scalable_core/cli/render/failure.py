@@ -21,7 +21,7 @@ from scalable_core.types import to_data
 ERROR_SCHEMA = "scalable.error/1"
 
 #: Packages whose frames say nothing about the user's code.
-_PLUMBING = ("scalable", "dask", "distributed", "tornado", "asyncio", "concurrent")
+_PLUMBING = ("scalable", "dask", "distributed", "tornado", "asyncio", "concurrent", "pluggy")
 
 #: What cloudpickle calls the file of a function that it carries by value.
 _BY_VALUE = "<dynamic-code>"
@@ -42,9 +42,10 @@ def render_error(error: BaseException, look: Look) -> list[str]:
         for number, text in enumerate(clean(message).splitlines() or [""])
         for line in wrap(text, look, first="  " if number else f"{head} ", rest="  ")
     ]
-    for note in (*getattr(error, "__notes__", ()), *([cure] if cure else [])):
-        for text in clean(str(note)).splitlines():
-            lines += wrap(text, look, first="  ", rest="  ")
+    for text in clean(cure or "").splitlines():
+        lines += wrap(text, look, first="  ", rest="  ")
+    for note in getattr(error, "__notes__", ()):
+        lines += wrap(look.paint(clean(str(note)), "dim"), look, first="  ", rest="  ")
     return lines
 
 
