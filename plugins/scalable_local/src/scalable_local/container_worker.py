@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import uuid
@@ -21,7 +20,12 @@ from distributed.deploy.spec import ProcessInterface  # noqa: TID253
 from scalable_core.errors import ClusterError, ImageError
 from scalable_core.member.serve import MARK, versions
 from scalable_core.types import Secret
-from scalable_local.containers import Container, render_command, runtime_environment
+from scalable_local.containers import (
+    Container,
+    render_command,
+    require_runtime,
+    runtime_environment,
+)
 
 #: Seconds that a container gets to end by itself.
 STOP_GRACE = 5
@@ -114,12 +118,7 @@ class ContainerWorker(ProcessInterface):
         await super().close()
 
     def _check(self) -> None:
-        runtime = self._container.runtime
-        if shutil.which(runtime) is None:
-            raise ClusterError(
-                f"the workers of image {self._container.image} need {runtime}, which is not on PATH",
-                cure=f"install {runtime}, or choose another runtime with containers: in the target",
-            )
+        require_runtime(self._container.runtime, self._container.image)
         for source in self._container.mounts:
             if not Path(source).exists():
                 raise ClusterError(

@@ -16,8 +16,10 @@ from typing import Any
 
 from attrs import frozen
 
+from scalable_core.errors import ClusterError
 from scalable_core.member.serve import HIDDEN, LAUNCH
 from scalable_core.types import Secret
+from scalable_local.environment import THREAD_VARIABLES
 from scalable_local.layout import LocalGroup
 
 #: Label that a run's containers carry; its value is the run's id.
@@ -34,7 +36,7 @@ class Container:
 
     Attributes:
         runtime: ``docker``, ``podman`` or ``apptainer``.
-        image: What the runtime calls the image; for apptainer also a ``.sif`` file or a URI.
+        image: What the runtime calls the image; for apptainer it may be a ``.sif`` file.
         name: Name of the container, of its own on this machine.
         run: Id of the run.
         bundle: The zip of the run's code.
@@ -111,8 +113,7 @@ def _apptainer(container: Container, binds: Sequence[tuple[str, str, bool]]) -> 
         if not isinstance(value, Secret):
             command += ["--env", f"{name}={value}"]
     image = container.image
-    complete = "://" in image or image.endswith(".sif") or image.startswith(("/", "./"))
-    return [*command, image if complete else f"docker://{image}"]
+    return [*command, image if image.endswith(".sif") else f"docker://{image}"]
 
 
 def runtime_environment(container: Container) -> dict[str, str]:
@@ -141,6 +142,8 @@ def group_container(group: LocalGroup, *, run: str, workdir: Path, bundle: Path)
     """
     plan = group.plan
     script = plan.preload_script
+    each = int(group.size.cpus // group.size.threads)
+    threads = {} if each <= 1 else dict.fromkeys(THREAD_VARIABLES, str(each))
     return Container(
         runtime=str(plan.runtime),
         image=plan.resolved.pinned if plan.resolved is not None else str(plan.image),
@@ -148,12 +151,25 @@ def group_container(group: LocalGroup, *, run: str, workdir: Path, bundle: Path)
         run=run,
         bundle=bundle,
         mounts={str(workdir / Path(s).expanduser()): t for s, t in plan.mounts.items()},
-        env=plan.env,
+        env={**threads, **plan.env},
         cpus=group.size.cpus,
         memory=group.size.memory,
         gpus=plan.gpus,
         preload_script=None if script is None else Path(script),
     )
+
+
+def require_runtime(runtime: str, image: str) -> None:
+    """See that a runtime can be started.
+
+    Raises:
+        ClusterError: It is not on ``PATH``.
+    """
+    if shutil.which(runtime) is None:
+        raise ClusterError(
+            f"the workers of image {image} need {runtime}, which is not on PATH",
+            cure=f"install {runtime}, or choose another runtime with containers: in the target",
+        )
 
 
 def remove_containers(run: str) -> list[str]:

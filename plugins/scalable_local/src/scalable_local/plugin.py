@@ -11,17 +11,7 @@ from scalable_core.hookspecs import hookimpl
 if TYPE_CHECKING:
     from distributed.deploy import Cluster
 
-    from scalable_core.types import (
-        Artifact,
-        ArtifactRef,
-        ClusterRecord,
-        CostEstimate,
-        HookContext,
-        Plan,
-        Problem,
-        ReleaseReport,
-        Target,
-    )
+    from scalable_core import types
 
 SCALABLE_PLUGIN_API = 1
 NAME = "local"
@@ -36,7 +26,7 @@ def target_options() -> type:
 
 
 @hookimpl
-def check_target(target: Target) -> Sequence[Problem]:
+def check_target(target: types.Target) -> Sequence[types.Problem]:
     """Check the options against each other."""
     from scalable_local.checks import target_problems
 
@@ -44,7 +34,17 @@ def check_target(target: Target) -> Sequence[Problem]:
 
 
 @hookimpl
-def estimate_cost(plan: Plan) -> CostEstimate:
+def resolve_image(
+    request: types.ImageRequest, context: types.HookContext
+) -> types.ResolvedImage | None:
+    """Find the image on this machine; others are left to the core."""
+    from scalable_local.images import find_image
+
+    return find_image(request, workdir=context.workdir, provider=NAME)
+
+
+@hookimpl
+def estimate_cost(plan: types.Plan) -> types.CostEstimate:
     """Say that this machine costs nothing."""
     from scalable_local.checks import cost_estimate
 
@@ -52,7 +52,7 @@ def estimate_cost(plan: Plan) -> CostEstimate:
 
 
 @hookimpl
-def preflight(plan: Plan) -> Sequence[Problem]:
+def preflight(plan: types.Plan) -> Sequence[types.Problem]:
     """Warn of what this machine cannot hold as planned."""
     from scalable_local.layout import lay_out
     from scalable_local.machine import read_machine
@@ -61,7 +61,7 @@ def preflight(plan: Plan) -> Sequence[Problem]:
 
 
 @hookimpl
-def provision_cluster(plan: Plan, context: HookContext) -> Cluster:
+def provision_cluster(plan: types.Plan, context: types.HookContext) -> Cluster:
     """Start a scheduler in this process; its workers wait to be asked for."""
     from scalable_local.cluster import LocalCluster
     from scalable_local.layout import lay_out
@@ -71,7 +71,7 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster:
 
 
 @hookimpl
-def release_cluster(record: ClusterRecord, context: HookContext) -> ReleaseReport:
+def release_cluster(record: types.ClusterRecord, context: types.HookContext) -> types.ReleaseReport:
     """Kill worker processes of a run that is over, should any be left."""
     from scalable_local.release import release
 
@@ -79,7 +79,7 @@ def release_cluster(record: ClusterRecord, context: HookContext) -> ReleaseRepor
 
 
 @hookimpl
-def store_artifact(artifact: Artifact, destination: str) -> ArtifactRef:
+def store_artifact(artifact: types.Artifact, destination: str) -> types.ArtifactRef:
     """Write an artifact into a folder."""
     from scalable_local.artifacts import store
 
@@ -87,7 +87,7 @@ def store_artifact(artifact: Artifact, destination: str) -> ArtifactRef:
 
 
 @hookimpl
-def fetch_artifact(ref: ArtifactRef, destination: Path) -> Path:
+def fetch_artifact(ref: types.ArtifactRef, destination: Path) -> Path:
     """Copy an artifact out of a folder."""
     from scalable_local.artifacts import fetch
 
