@@ -418,3 +418,10 @@ def test_thousands_of_components_and_mistakes_are_all_told(problems: Problems) -
     assert [(6 + i, 3 + len(f"c{i}: {{")) for i in range(2000)] == [
         (p.line, p.column) for p in found
     ]
+
+
+def test_name_too_long_for_a_file_is_no_traceback(problems: Problems) -> None:
+    """What the system refuses to look for is not there either."""
+    (found,) = problems(HEAD + f"components: {{a: {{preload_script: {'x' * 5000}}}}}\n")
+
+    assert found.code == "W0210"

@@ -125,9 +125,12 @@ def test_every_type_of_field_is_read(read: Read, cloud: Cloud) -> None:
         ),
         (
             "cluster_type: fargte",
-            "6:19  E0206  targets.far.cluster_type: unknown cluster type 'fargte'",
+            "6:19  E0206  targets.far.cluster_type: wanted one of fargate, ec2, got 'fargte'",
         ),
-        ("cluster_type: [ec2]", "6:19  E0206  targets.far.cluster_type: unknown cluster type"),
+        (
+            "cluster_type: [ec2]",
+            "6:19  E0206  targets.far.cluster_type: wanted one of fargate, ec2, got a list",
+        ),
         (
             "cluster_type: ec2",
             "4:3  E0103  targets.far: 'instance_type' is missing; add instance_type",
@@ -164,7 +167,7 @@ def test_missing_option_points_to_the_target(problems: Problems) -> None:
         ("local", "4:6  E0101  targets.x: wanted a mapping; write for example {provider: local}"),
         (
             "{provider: local, cluster_type: a}",
-            "4:24  E0206  targets.x.cluster_type: provider 'local' has only one",
+            "4:24  E0206  targets.x.cluster_type: the provider",
         ),
     ],
 )
@@ -215,6 +218,8 @@ class Untypable:
 
 def broken(name: str) -> Any:
     """A lookup that has every way to fail."""
+    if name == "raising":
+        raise OSError("disk gone")
     if name == "gone":
         raise ProviderNotFoundError("no plugin is called 'gone'", cure="look elsewhere")
     if name == "broken":
@@ -227,9 +232,18 @@ def broken(name: str) -> Any:
     [
         ("gone", "E0202", "no plugin is called 'gone'"),
         ("broken", "E0203", "plugin 'broken' cannot be imported"),
-        ("plain", "E0203", "the provider 'plain' answers no attrs class for its options"),
-        ("empty", "E0203", "the provider 'empty' answers no attrs class for its options"),
-        ("untypable", "E0203", "the options of provider 'untypable' cannot be used"),
+        ("raising", "E0203", "the options of the provider 'raising' cannot be used: disk gone"),
+        (
+            "plain",
+            "E0203",
+            "the options of the provider 'plain' cannot be used: they are no attrs classes",
+        ),
+        (
+            "empty",
+            "E0203",
+            "the options of the provider 'empty' cannot be used: they are no attrs classes",
+        ),
+        ("untypable", "E0203", "the options of the provider 'untypable' cannot be used"),
     ],
 )
 def test_broken_provider_is_a_problem_of_its_target(

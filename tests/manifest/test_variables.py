@@ -149,6 +149,17 @@ def test_no_target_in_particular_leaves_unset_variables_of_targets(
     assert manifest.document["targets"]["far"]["worker_cpu"] == "${CPU}"
 
 
+def test_whole_target_may_wait_for_a_variable(read: Read) -> None:
+    """A target, a provider and a kind of cluster that are not known yet are not judged."""
+    text = (
+        HEAD
+        + "  a: '${A}'\n  b: {provider: '${B}', c: 1}\n  d: {provider: cloud, cluster_type: '${D}', e: 1}\n"
+    )
+
+    assert read(text, target="local").problems == ()
+    assert read(text, target=None).problems == ()
+
+
 def test_shared_sections_need_their_variables_whatever_the_target(problems: Problems) -> None:
     """Without a target in particular, an unset variable of a component is still an error."""
     (found,) = problems(HEAD + "components: {a: {image: '${IMAGE}'}}\n", target=None)

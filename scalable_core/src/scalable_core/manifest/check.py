@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -126,7 +127,7 @@ class Checker:
     def _check_script(self, script: str | None, path: Path) -> None:
         if script is None or isinstance(find(self.root, path), Template):
             return
-        if not (self.folder / script).is_file():
+        if not os.path.isfile(self.folder / script):  # Path.is_file raises on a name too long
             self.findings.add_at(
                 self.root,
                 path,

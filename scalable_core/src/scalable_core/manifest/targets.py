@@ -7,10 +7,11 @@ from typing import Any
 
 import attrs
 
-from scalable_core.errors import ProviderError, ProviderNotFoundError, ScalableError
+from scalable_core.errors import ProviderNotFoundError, ScalableError
 from scalable_core.manifest.check import CORE_OPTIONS, Checker
 from scalable_core.manifest.seal import seal
 from scalable_core.manifest.tree import Map, Path, Template
+from scalable_core.manifest.wanted import shown
 from scalable_core.types import Adaptive, OptionsLookup, Target
 from scalable_core.types.problem import Severity
 
@@ -43,18 +44,14 @@ class TargetReader:
         """Return a target, None when it has errors or its provider is not there."""
         path: Path = ("targets", name)
         node = self._root["targets"].get(name)
+        if node is None:
+            node = Map()
+        if isinstance(node, Template):
+            return None
         if not isinstance(node, Map):
-            if isinstance(node, Template) or node is None:
-                node = Map()
-            else:
-                self._findings.add_at(
-                    self._root,
-                    path,
-                    "E0101",
-                    "wanted a mapping",
-                    cure="write for example {provider: local}",
-                )
-                return None
+            cure = "write for example {provider: local}"
+            self._findings.add_at(self._root, path, "E0101", "wanted a mapping", cure=cure)
+            return None
         provider = self._provider(node, path)
         if provider is None:
             return None
@@ -99,52 +96,44 @@ class TargetReader:
         cluster_type = node.get("cluster_type")
         if isinstance(found, Mapping):
             return self._by_cluster_type(found, cluster_type, path)
-        if (
-            found is not None
-            and cluster_type is not None
-            and not isinstance(cluster_type, Template)
-        ):
-            message = f"provider {provider!r} has only one kind of cluster"
-            self._findings.add_at(
-                self._root,
-                (*path, "cluster_type"),
-                "E0206",
-                message,
-                key=True,
-                cure="remove cluster_type",
-            )
+        if found is not None and not isinstance(cluster_type, (Template, type(None))):
+            path = (*path, "cluster_type")
+            message = f"the provider {provider!r} has only one kind of cluster"
+            self._findings.add_at(self._root, path, "E0206", message, key=True, cure="remove it")
         return found, None
 
     def _look_up(self, provider: str, path: Path) -> type | Mapping[str, type] | None:
-        path = (*path, "provider")
-        severity: Severity = "error" if self._selected == path[1] else "warning"
         try:
-            found = self._options(provider)
-            if found is None:
-                raise ProviderNotFoundError(
-                    f"the provider {provider[:60]!r} is not installed",
-                    cure=self._installing(provider),
-                )
-            classes = list(found.values()) if isinstance(found, Mapping) else [found]
-            if not classes or not all(isinstance(cls, type) and attrs.has(cls) for cls in classes):
-                raise ProviderError(
-                    f"the provider {provider!r} answers no attrs class for its options"
-                )
-            for cls in classes:
-                attrs.resolve_types(cls)
-            return found
+            return self._find_options(provider)
         except ScalableError as error:
-            missing = isinstance(error, ProviderNotFoundError)
-            code = ("E" if severity == "error" else "W") + ("0202" if missing else "0203")
-            self._findings.add_at(
-                self._root, path, code, error.message, cure=error.cure, severity=severity
-            )
-        except (
-            NameError
-        ) as error:  # a field's type that is not importable where the class was written
-            message = f"the options of provider {provider!r} cannot be used: {error}"
-            self._findings.add_at(self._root, path, "E0203", message, severity=severity)
+            number = "0202" if isinstance(error, ProviderNotFoundError) else "0203"
+            message, cure = error.message, error.cure
+        except Exception as error:  # a plugin's own code: its mistakes are problems of this target
+            number = "0203"
+            message = f"the options of the provider {provider!r} cannot be used: {error}"
+            cure = "report it to the authors of the plugin"
+        severity: Severity = "error" if self._selected == path[1] else "warning"
+        self._findings.add_at(
+            self._root,
+            (*path, "provider"),
+            ("E" if severity == "error" else "W") + number,
+            message,
+            cure=cure,
+            severity=severity,
+        )
         return None
+
+    def _find_options(self, provider: str) -> type | Mapping[str, type]:
+        found = self._options(provider)
+        if found is None:
+            message = f"the provider {provider[:60]!r} is not installed"
+            raise ProviderNotFoundError(message, cure=self._installing(provider))
+        classes = list(found.values()) if isinstance(found, Mapping) else [found]
+        if not classes or not all(isinstance(cls, type) and attrs.has(cls) for cls in classes):
+            raise TypeError("they are no attrs classes")
+        for cls in classes:
+            attrs.resolve_types(cls)
+        return found
 
     def _installing(self, provider: str) -> str | None:
         if provider in _EXTRAS:
@@ -166,8 +155,10 @@ class TargetReader:
             return None, None
         if isinstance(cluster_type, str) and str(cluster_type) in classes:
             return classes[str(cluster_type)], str(cluster_type)
-        cure = self._findings.suggest(str(cluster_type), classes, listed="write one of")
-        message = f"unknown cluster type {str(cluster_type)[:60]!r}"
+        message = f"wanted one of {', '.join(classes)}, got {shown(cluster_type)}"
+        cure = None
+        if isinstance(cluster_type, str):
+            cure = self._findings.suggest(cluster_type, classes, listed="write one of")
         self._findings.add_at(self._root, (*path, "cluster_type"), "E0206", message, cure=cure)
         return None, None
 
