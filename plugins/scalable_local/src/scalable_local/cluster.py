@@ -30,6 +30,8 @@ from scalable_local.layout import Layout, LocalGroup
 from scalable_local.supervisor import SupervisedWorker
 from scalable_local.workers import WorkerMaker
 
+#: Dask makes no folder of its own inside one with this in its name.
+SCRATCH = "dask-scratch-space"
 #: Deaths of workers that one call may be suspected of; with one more it fails.
 ALLOWED_FAILURES = 2
 
@@ -56,7 +58,7 @@ class LocalCluster(SpecCluster):
         self._groups = {group.name: group for group in layout.groups}
         self._asked, self._asking = False, threading.Lock()
         self.failures: dict[str, ClusterError] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="scalable-", dir=context.run_dir))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}-", dir=context.run_dir))
         self._environment = ProcessEnvironment(shared_environment(layout.groups))
         scheduler = _scheduler_options(plan.target.options, in_this_process=layout.in_this_process)
         self._has_dashboard = scheduler["dashboard"]
