@@ -1,11 +1,11 @@
-"""Start and close of a session with two worker threads, against `LocalCluster` and `Client` with the same."""
+"""Start, one call and close of a session with two worker threads, against Dask's own cluster and client."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from clusters import plain, write_manifest
+from clusters import nothing, plain, write_manifest
 from measure import ratio, report, take_turns, wall
 
 from scalable import ScalableSession
@@ -18,7 +18,7 @@ def start_and_close_session(manifest: Path) -> float:
     session = ScalableSession.from_yaml(manifest)
 
     def work() -> None:
-        session.start(eager=True).wait_for_workers(2)
+        session.start(eager=True).submit(nothing, 0).result()
         session.close()
 
     return wall(work)
@@ -28,8 +28,8 @@ def start_and_close_plain() -> float:
     """Return the seconds that Dask's own take."""
 
     def work() -> None:
-        with plain(2):
-            pass
+        with plain(2) as client:
+            client.submit(nothing, 0).result()
 
     return wall(work)
 
@@ -44,5 +44,5 @@ if __name__ == "__main__":
             },
             RUNS,
         )
-    name = "session start and close, 2 threads"
+    name = "session: start, one call, close"
     report([ratio(name, medians, "ScalableSession", "LocalCluster and Client", 1.15, RUNS)])

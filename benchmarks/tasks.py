@@ -24,7 +24,8 @@ def call(client: Client, tasks: Sequence[str | None]) -> float:
         futures = []
         for task, block in blocks:
             futures += client.map(nothing, block, **({"task": task} if task else {}))
-        wait(futures)
+        with client.as_current():  # there are two clients, and wait() uses the current one
+            wait(futures)
 
     return wall(work)
 

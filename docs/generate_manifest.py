@@ -5,10 +5,11 @@ python docs/generate_manifest.py [--check]
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -94,7 +95,7 @@ def render() -> str:
 def _part(title: str, what: str, cls: type) -> Iterator[str]:
     yield f"## {title}\n"
     yield f"{what}. {_sentence(cls)}\n"
-    yield _table(cls)
+    yield _table(_rows(cls))
 
 
 def _targets() -> Iterator[str]:
@@ -103,30 +104,48 @@ def _targets() -> Iterator[str]:
     for provider in PROVIDERS:
         options = host.target_options(provider)
         kinds = options if isinstance(options, Mapping) else {None: options}
+        shared = [
+            row
+            for row in _rows(next(iter(kinds.values())))
+            if all(row in _rows(k) for k in kinds.values())
+        ]
+        yield f"### `provider: {provider}`\n"
+        if len(kinds) > 1:
+            yield f"What every `cluster_type` of {provider} has:\n"
+            yield _table(shared)
         for kind, cls in kinds.items():
-            suffix = "" if kind is None else f", `cluster_type: {kind}`"
-            yield f"### `provider: {provider}`{suffix}\n"
-            yield f"{_sentence(cls)}\n"
-            yield _table(cls)
+            yield (
+                f"{_sentence(cls)}\n"
+                if kind is None
+                else f"`cluster_type: {kind}`. {_sentence(cls)}\n"
+            )
+            own = [row for row in _rows(cls) if len(kinds) == 1 or row not in shared]
+            yield _table(own) if own else "It has no more options.\n"
     yield "### `adaptive`\n"
     yield f"{_sentence(Adaptive)}\n"
-    yield _table(Adaptive)
+    yield _table(_rows(Adaptive))
 
 
-def _table(cls: type) -> str:
-    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+#: Classes of options that have a table of their own.
+LINKED = {Adaptive: "[bounds](#adaptive)", Expect: "[mapping](#expectations)"}
+
+
+def _table(rows: Iterable[str]) -> str:
+    return "\n".join(["| key | value | default | meaning |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def _rows(cls: type, prefix: str = "") -> Iterator[str]:
+    """A row for each option; those of a mapping follow it, with dotted keys."""
     hints = typing.get_type_hints(cls)
     for field in attrs.fields(cls):
         if "help" not in field.metadata:
             continue
-        cells = (
-            f"`{field.name}`",
-            _value(field, hints[field.name]),
-            _default(field),
-            _meaning(field),
-        )
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"
+        hint = hints[field.name]
+        cells = (_value(field, hint), _default(field), _meaning(field))
+        yield f"| `{prefix}{field.name}` | {' | '.join(cells)} |"
+        for part in (hint, *typing.get_args(hint)):
+            if attrs.has(part) and part not in LINKED:
+                yield from _rows(part, f"{prefix}{field.name}.")
 
 
 def _value(field: attrs.Attribute, hint: object) -> str:
@@ -155,13 +174,14 @@ def _type(hint: object) -> str:
     if origin is not None:
         return f"mapping of text to {_type(arguments[1])}"
     if attrs.has(hint):
-        return {Adaptive: "[bounds](#adaptive)", Expect: "[mapping](#expectations)"}[hint]
+        return LINKED.get(hint, "mapping")
     return {
         str: "text",
         int: "whole number",
         float: "number",
         bool: "`true` or `false`",
         Secret: "text",
+        typing.Any: "anything",
     }[hint]
 
 
@@ -176,20 +196,27 @@ def _default(field: attrs.Attribute) -> str:
     if field.metadata["quantity"] == "size":
         return f"`{format_size(default)}`"
     if field.metadata["quantity"] == "duration":
-        return f"`{format_duration(default)}`"
+        return f"`{_duration(default)}`"
     return f"`{default}`"
 
 
 def _meaning(field: attrs.Attribute) -> str:
-    low, high = field.metadata["minimum"], field.metadata["maximum"]
-    show = {"size": format_size, "duration": format_duration}.get(
+    """What it is for, and its bounds where they say more than that it is not negative."""
+    show = {"size": format_size, "duration": _duration}.get(
         field.metadata["quantity"], lambda value: f"{value:g}"
     )
-    bounds = [f"at least {show(low)}"] * (low is not None) + [f"at most {show(high)}"] * (
-        high is not None
-    )
-    text = field.metadata["help"]
-    return f"{text} ({', '.join(bounds).capitalize()}.)" if bounds and low != 0 else text
+    low, high = field.metadata["minimum"], field.metadata["maximum"]
+    text: str = field.metadata["help"]
+    if low and low >= 0.01:
+        text += f" At least {show(low)}."
+    if high is not None:
+        text += f" At most {show(high)}."
+    return text
+
+
+def _duration(seconds: float) -> str:
+    """``20m`` rather than ``20m00s``."""
+    return re.sub(r"(?<=[dhm])00[hms]$", "", format_duration(seconds))
 
 
 def _sentence(cls: type) -> str:
