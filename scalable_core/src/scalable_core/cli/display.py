@@ -14,7 +14,7 @@ from scalable_core.cli.render.run import (
     shown_tasks,
     workers_text,
 )
-from scalable_core.cli.terminal import Look, say
+from scalable_core.cli.terminal import Look, clean, say
 from scalable_core.types import Event, Progress, to_data
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Bars:
     def progress(self, progress: Progress, elapsed: float) -> None:
         """Draw the bars again."""
         if progress.tasks or progress.workers:
-            self._live.update(bars(progress, elapsed), refresh=True)
+            self._live.update(bars(progress, elapsed, self._look), refresh=True)
 
     def stop(self, progress: Progress, elapsed: float) -> None:
         """Leave the bars as they are at the end."""
@@ -124,7 +124,7 @@ class Bars:
         self._console.print(Text.from_ansi(line), soft_wrap=True)
 
 
-def bars(progress: Progress, elapsed: float) -> RenderableType:
+def bars(progress: Progress, elapsed: float, look: Look) -> RenderableType:
     """Return the bars of all tasks over a line with the workers and the time."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
@@ -132,8 +132,8 @@ def bars(progress: Progress, elapsed: float) -> RenderableType:
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2), expand=False)
-    grid.add_column(overflow="ellipsis", no_wrap=True, max_width=24)
-    grid.add_column(ratio=1, min_width=10, max_width=40)
+    grid.add_column(no_wrap=True)
+    grid.add_column(ratio=1, min_width=6, max_width=40)
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column(no_wrap=True, style="red")
     tasks, more = shown_tasks(progress)
@@ -147,7 +147,9 @@ def bars(progress: Progress, elapsed: float) -> RenderableType:
             finished_style="yellow" if counts.failed else "green",
         )
         failed = f"{counts.failed} failed" if counts.failed else ""
-        grid.add_row(name, bar, f"{ended}/{counts.total}", failed)
+        grid.add_row(
+            look.cut(clean(name), min(24, look.width // 3)), bar, f"{ended}/{counts.total}", failed
+        )
     foot = f"{workers_text(progress)}   {clock(elapsed).strip('[]')}"
     if more:
         foot = f"{more} more names   {foot}"

@@ -116,17 +116,20 @@ def render_verdict(
     )
     workers = sum(record.workers.get("added", 0) for record in records)
     lost = sum(record.workers.get("lost", 0) for record in records)
-    tasks = f"{done} of {count(total, 'task')}" if done < total else count(total, "task")
-    numbers = f", {failed} failed, {format_duration(seconds)}"
-    if workers:
-        numbers += f" on {count(workers, 'worker')}" + (f", {lost} lost" if lost else "")
     lines = [f"{look.paint('records', 'dim')} {folder}" for folder in folders]
     if not records and error is None:
         return [f"the workflow ended without a session, {format_duration(seconds)}"]
     if isinstance(error, KeyboardInterrupt):
-        head = look.paint("interrupted", "yellow", "bold") + ", everything released: "
-    elif error is not None:
-        head = look.paint("failed", "red", "bold") + ": "
+        head = look.paint("interrupted", "yellow", "bold") + ", everything released"
     else:
+        head = look.paint("failed", "red", "bold")
+    if not total:
+        before = "no tasks" if error is None else f"{head} before any task"
+        return [*lines, f"{before}, {format_duration(seconds)}"]
+    tasks = f"{done} of {count(total, 'task')}" if done < total else count(total, "task")
+    numbers = f", {failed} failed, {format_duration(seconds)}"
+    if workers:
+        numbers += f" on {count(workers, 'worker')}" + (f", {lost} lost" if lost else "")
+    if error is None:
         return [*lines, look.paint(f"{tasks} done", "yellow" if failed else "green") + numbers]
-    return [*lines, f"{head}{tasks} done{numbers}"]
+    return [*lines, f"{head}: {tasks} done{numbers}"]
