@@ -123,7 +123,9 @@ def test_a_bad_preload_script_ends_the_calls_with_the_reason(start, make_plan, g
             call.result(timeout=120)
     with pytest.raises(ClusterError, match="no licence"):
         client.submit(abs, -2).result(timeout=60)
-    assert len(cluster.sink.texts("worker.failed")) == 6
+    assert len(cluster.sink.texts("worker.failed")) == 1
+    assert len(cluster.sink.texts("worker.given_up")) == 2
+    assert len(cluster.sink.texts("group.failed")) == 1
 
 
 def test_a_group_that_cannot_start_does_not_stop_the_others(start, make_plan, group, tmp_path):

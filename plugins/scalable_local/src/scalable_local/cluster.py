@@ -27,7 +27,7 @@ from scalable_core.errors import ClusterError
 from scalable_core.types import Event, HookContext, Plan
 from scalable_local.environment import ProcessEnvironment, shared_environment
 from scalable_local.layout import Layout, LocalGroup
-from scalable_local.supervisor import SupervisedWorker
+from scalable_local.supervisor import ATTEMPTS, SupervisedWorker
 from scalable_local.workers import WorkerMaker
 
 #: Dask makes no folder of its own inside one with this in its name.
@@ -58,6 +58,7 @@ class LocalCluster(SpecCluster):
         self._groups = {group.name: group for group in layout.groups}
         self._asked, self._asking = False, threading.Lock()
         self.failures: dict[str, ClusterError] = {}
+        self._said: set[tuple[str, str]] = set()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}-", dir=context.run_dir))
         self._environment = ProcessEnvironment(shared_environment(layout.groups))
         scheduler = _scheduler_options(plan.target.options, in_this_process=layout.in_this_process)
@@ -206,22 +207,24 @@ class LocalCluster(SpecCluster):
         while error.__cause__ is not None:
             error = error.__cause__
         text = getattr(error, "message", str(error)) or type(error).__name__
-        if not given_up:
-            self._say("worker.failed", f"worker {name} could not be started, trying again: {text}")
-            return
-        self._say(
-            "worker.failed",
-            f"worker {name} could not be started and is given up: {text}",
-            traceback=getattr(error, "traceback", ""),
-        )
-        self._drop(name)
         group = _group_of(name)
+        if (group, text) not in self._said:  # the same goes wrong for all workers of a group
+            self._said.add((group, text))
+            trace = getattr(error, "traceback", "")
+            self._say(
+                "worker.failed", f"worker {name} could not be started: {text}", traceback=trace
+            )
+        if not given_up:
+            return
+        self._say("worker.given_up", f"worker {name} is given up after {ATTEMPTS} attempts")
+        self._drop(name)
         if not self.members(group):
             failure = ClusterError(
                 f"no worker of component {group!r} could be started: {text}",
                 cure=getattr(error, "cure", None) or "mend the cause and run again",
             )
             self.failures[group] = failure
+            self._say("group.failed", failure.message)
             last = set(self.failures) == set(self._groups)
             self.scheduler.fail_group(group, failure, last=last)
 
@@ -233,6 +236,7 @@ class LocalCluster(SpecCluster):
             self._futures.add(asyncio.ensure_future(worker.close()))
 
     def _revive(self) -> None:
+        self._said.clear()
         for name in list(self.failures):
             del self.failures[name]
             self.loop.add_callback(self.scheduler.revive_group, name)
