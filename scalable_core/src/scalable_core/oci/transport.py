@@ -47,13 +47,6 @@ class Response:
     body: bytes
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Hands redirects back: urllib would take the Authorization header along to any host."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
 class Transport:
     """Fetches until a deadline.
 
@@ -66,11 +59,9 @@ class Transport:
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
         self._plain = plain
-        tls = urllib.request.HTTPSHandler(context=ssl.create_default_context())
-        self._direct, self._proxied = (
-            urllib.request.build_opener(proxies, tls, _NoRedirects)
-            for proxies in (urllib.request.ProxyHandler({}), urllib.request.ProxyHandler())
-        )
+        tls = ssl.create_default_context()
+        self._direct = _build_opener(urllib.request.ProxyHandler({}), tls)
+        self._proxied = _build_opener(urllib.request.ProxyHandler(), tls)
 
     def remaining(self, host: str) -> float:
         """Return the seconds that are left; an `ImageError` when there are none."""
@@ -145,11 +136,7 @@ class Transport:
             headers["Authorization"] = authorization
         request = urllib.request.Request(url, data=form, headers=headers)
         opener = self._direct if here else self._proxied
-        try:
-            reply = opener.open(request, timeout=self.remaining(host))
-        except urllib.error.HTTPError as error:
-            reply = error
-        with reply:
+        with opener.open(request, timeout=self.remaining(host)) as reply:
             body = self._read(reply, host)
             return Response(status=reply.status, headers=reply.headers, body=body)
 
@@ -196,6 +183,20 @@ class Transport:
             f"{host} did not answer within {self._timeout:g} s",
             cure="Check the network and the proxy variables (HTTPS_PROXY, NO_PROXY), or try again.",
         )
+
+
+def _build_opener(
+    proxies: urllib.request.ProxyHandler, tls: ssl.SSLContext
+) -> urllib.request.OpenerDirector:
+    """Return an opener for http and https only, that hands back every answer as it is.
+
+    The opener that urllib builds by itself follows redirects, and takes the Authorization header along.
+    """
+    opener = urllib.request.OpenerDirector()
+    https = urllib.request.HTTPSHandler(context=tls)
+    for handler in (proxies, urllib.request.HTTPHandler(), https):
+        opener.add_handler(handler)
+    return opener
 
 
 def _is_broken_off(error: Exception) -> bool:
