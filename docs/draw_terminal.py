@@ -1,7 +1,7 @@
-"""Draw the pictures of the terminal from real runs: ``_static/run.svg`` and ``_static/plan.svg``.
+"""Draw the picture of the terminal, ``_static/run.svg``, from a real run of the solar example.
 
-Each command runs in a pseudo-terminal of the size that the picture has; an emulator keeps what the screen shows
-at the end, colours included, and rich draws it.
+The command runs in a pseudo-terminal as wide as the picture; an emulator keeps what the screen shows at the
+end, colours included, and rich draws it. The example's own picture is kept beside it.
 
     pip install pyte rich
     python docs/draw_terminal.py
@@ -120,7 +120,7 @@ def draw(name: str, typed: str, folder: Path) -> None:
     """Run what is typed and draw the screen."""
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
-        prompt = Text("$ ", style="bright_black").append(typed, style="bold")
+        prompt = Text.assemble(("$ ", "bright_black"), (typed, "bold bright_white"))
         for line in [prompt, *lines(watch(typed.split(), folder))]:
             console.print(line, no_wrap=True, overflow="crop")
         console.save_svg(
@@ -129,13 +129,13 @@ def draw(name: str, typed: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Draw every picture."""
+    """Run the example in a copy of its folder, draw the terminal, and keep the example's picture."""
     with tempfile.TemporaryDirectory() as folder:
         solar = Path(folder, "solar")
         skip = shutil.ignore_patterns("results", ".scalable", "__pycache__")
         shutil.copytree(ROOT / "examples" / "solar", solar, ignore=skip)
         draw("run.svg", "scalable run", solar)
-        draw("plan.svg", "scalable plan --target aws", solar)
+        shutil.copy(solar / "results" / "yields.png", STATIC)
 
 
 if __name__ == "__main__":

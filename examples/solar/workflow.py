@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -31,8 +32,8 @@ def main() -> None:
 
     print(f"{len(table)} scenarios, each a simulated year. The best mounting of each module:")
     print(table.drop_duplicates("module")[SHOWN].round(2).to_string(index=False))
-    print(f"table   {RESULTS / 'yields.csv'}")
-    print(f"picture {RESULTS / 'yields.png'}")
+    print(f"table   {os.path.relpath(RESULTS / 'yields.csv')}")
+    print(f"picture {os.path.relpath(RESULTS / 'yields.png')}")
 
 
 if __name__ == "__main__":
