@@ -1,0 +1,206 @@
+"""Finding runs on disk and reading what their folders hold, also after a kill or from another version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from attrs import frozen
+
+from scalable_core.errors import UsageError
+from scalable_core.records.folder import read_run
+from scalable_core.types import (
+    ArtifactRef,
+    CacheRow,
+    Event,
+    FailureRow,
+    ResourceRow,
+    RunRecord,
+    TaskRow,
+    WorkerRow,
+)
+
+Row = TypeVar("Row")
+
+#: A file that is read and a folder that is looked through stop here; nothing that we write comes near.
+_LINE_LIMIT = 16 * 1024 * 1024
+
+
+@frozen(kw_only=True)
+class RunHistory:
+    """Everything that the folder of one run says.
+
+    Attributes:
+        folder: Where it is.
+        record: The run; ``interrupted`` when its process is gone.
+        plan: The document of ``plan.json``; empty when there is none.
+        tasks: One row for each attempt that ended.
+        cost: Rows of ``cost.jsonl`` as they are.
+    """
+
+    folder: Path
+    record: RunRecord
+    plan: Mapping[str, Any] = {}
+    tasks: tuple[TaskRow, ...] = ()
+    workers: tuple[WorkerRow, ...] = ()
+    resources: tuple[ResourceRow, ...] = ()
+    cache: tuple[CacheRow, ...] = ()
+    failures: tuple[FailureRow, ...] = ()
+    artifacts: tuple[ArtifactRef, ...] = ()
+    events: tuple[Event, ...] = ()
+    cost: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def started(self) -> float:
+        """When the run started, in epoch seconds."""
+        return seconds_of(self.record.started)
+
+    @property
+    def ended(self) -> float:
+        """When the run ended; for one that did not say so, when it was last heard of."""
+        if self.record.ended is not None:
+            return seconds_of(self.record.ended)
+        heard = [self.started]
+        heard += (rows[-1].time for rows in (self.events, self.resources, self.workers) if rows)
+        heard += [self.tasks[-1].finished] if self.tasks else []
+        return max(heard)
+
+
+def read_history(folder: Path) -> RunHistory:
+    """Read the folder of a run.
+
+    Raises:
+        UsageError: It is not the folder of a run.
+    """
+    try:
+        record = read_run(folder)
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise _not_a_run(folder, error) from None
+    except Exception as error:  # cattrs raises groups of its own
+        raise _not_a_run(folder, error) from None
+    return RunHistory(
+        folder=folder,
+        record=record,
+        plan=_read_document(folder / "plan.json"),
+        tasks=read_rows(folder / "tasks.jsonl", TaskRow),
+        workers=read_rows(folder / "workers.jsonl", WorkerRow),
+        resources=read_rows(folder / "resources.jsonl", ResourceRow),
+        cache=read_rows(folder / "cache.jsonl", CacheRow),
+        failures=read_rows(folder / "failures.jsonl", FailureRow),
+        artifacts=read_rows(folder / "artifacts.jsonl", ArtifactRef),
+        events=read_rows(folder / "events.jsonl", Event),
+        cost=tuple(_read_lines(folder / "cost.jsonl")),
+    )
+
+
+def read_rows(path: Path, cls: type[Row]) -> tuple[Row, ...]:
+    """Read the rows of a table.
+
+    A line that is torn or lacks what a row must have is left out, fields that this version does not know are
+    ignored, and a file that is not there has no rows.
+
+    Args:
+        path: Such as ``tasks.jsonl``.
+        cls: The record of a row.
+    """
+    fields = attrs.fields_dict(cls)  # type: ignore[arg-type]
+    numbers = {name for name, field in fields.items() if _is_number(str(field.type))}
+    rows = []
+    for data in _read_lines(path):
+        known = {name: value for name, value in data.items() if name in fields}
+        if any(not isinstance(known[n], (int, float, type(None))) for n in numbers & known.keys()):
+            continue
+        if isinstance(known.get("log"), list):
+            known["log"] = tuple(str(line) for line in known["log"])
+        try:
+            rows.append(cls(**known))
+        except TypeError:
+            continue
+    return tuple(rows)
+
+
+def list_runs(runs: Path) -> list[Path]:
+    """Return the folders of all runs below a folder, the latest last."""
+    if not runs.is_dir():
+        return []
+    return sorted(path.parent for path in runs.glob("*/run.json"))
+
+
+def find_run(runs: Path, name: str | None = None) -> Path:
+    """Return the folder of one run.
+
+    Args:
+        runs: The folder that holds one folder for each run.
+        name: The run's id, a part of it that no other run has, such as ``brisk-otter``, or the path of a run's
+            folder anywhere; None stands for the latest run.
+
+    Raises:
+        UsageError: There is no such run, or more than one.
+    """
+    folders = list_runs(runs)
+    if name is None:
+        if folders:
+            return folders[-1]
+        raise UsageError(f"there are no runs in {runs}", cure="make one with: scalable run")
+    if (Path(name) / "run.json").is_file():
+        return Path(name)
+    exact = [folder for folder in folders if folder.name == name]
+    found = exact or [folder for folder in folders if name in folder.name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = ", ".join(folder.name for folder in found[-4:])
+        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+        raise UsageError(
+            f"{name!r} is a part of the ids of {len(found)} runs: {shown}{more}",
+            cure="give a longer part, such as the two words and the four digits at the end",
+        )
+    raise UsageError(f"no run in {runs} has {name!r} in its id", cure="list them: scalable runs")
+
+
+def seconds_of(moment: str) -> float:
+    """Return an ISO time in epoch seconds."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        file = path.open("rb")
+    except OSError:
+        return
+    with file:
+        while line := file.readline(_LINE_LIMIT):
+            try:
+                data = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(data, dict):
+                yield data
+
+
+def _read_document(path: Path) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _is_number(annotation: str) -> bool:
+    return annotation.removesuffix(" | None") in ("int", "float")
+
+
+def _not_a_run(folder: Path, error: BaseException) -> UsageError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UsageError(
+        f"{folder} is not the folder of a run: {reason}", cure="list the runs: scalable runs"
+    )
+
+
+def last_of_each_call(rows: Sequence[TaskRow]) -> dict[str, TaskRow]:
+    """Return the row that says how each call ended, by the call's key."""
+    return {row.key: row for row in rows}
