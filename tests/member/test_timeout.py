@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dask
 import pytest
+from dask.tokenize import tokenize
 from distributed import Client, KilledWorker, LocalCluster, get_client, get_worker, secede
 
 from scalable_core.errors import TaskTimeoutError
@@ -51,6 +52,16 @@ def test_a_call_in_time_gives_its_result(client: Client) -> None:
 
     assert client.submit(timed, 1, y=2).result(WAIT) == 3
     assert client.gather(client.map(timed, range(4), y=10)) == [10, 11, 12, 13]
+
+
+def test_a_longer_timeout_is_the_same_call() -> None:
+    """Dask takes two calls with the same arguments for one, whatever time each has."""
+    short, long, other = (
+        tokenize(TimedCall(function, seconds, "call"))
+        for function, seconds in ((sorted, 1), (sorted, 2), (sum, 1))
+    )
+
+    assert short == long != other
 
 
 def test_a_call_knows_its_worker_and_may_secede(client: Client) -> None:

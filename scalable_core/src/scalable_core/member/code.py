@@ -40,7 +40,7 @@ from scalable_core.member.bundle import CORE, Bundle, build_bundle
 
 __all__ = ["Bundle", "CodeFinder", "CodePlugin", "build_bundle", "install_code"]
 
-logger = logging.getLogger("distributed.scalable.code")
+logger = logging.getLogger("scalable.code")
 
 #: Plugins made in this process and not unpickled, with the process's id, which a fork does not share.
 _made_here: dict[str, int] = {}

@@ -13,7 +13,7 @@ import logging
 import weakref
 from typing import Any
 
-logger = logging.getLogger("distributed.scalable.timeout")
+logger = logging.getLogger("scalable.timeout")
 
 #: Seconds that a thread which was told to end gets before its process is replaced.
 QUICK = 2.0
