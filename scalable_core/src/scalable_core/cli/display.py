@@ -86,13 +86,21 @@ class Bars:
         self._saved = (sys.stdout, sys.stderr)
         err = self._capture(sys.stderr)
         self._console = Console(
-            file=err, no_color=not self._look.color, highlight=False, markup=False, emoji=False
+            file=err.terminal,
+            no_color=not self._look.color,
+            highlight=False,
+            markup=False,
+            emoji=False,
         )
-        out_too = sys.stdout.isatty()
-        if out_too:
-            sys.stdout = self._capture(sys.stdout)
-        sys.stderr = err
-        self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=out_too)
+        if sys.stdout.isatty():
+            sys.stdout = self._capture(sys.stdout).stream
+        sys.stderr = err.stream
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._live.start()
 
     def event(self, event: Event, elapsed: float) -> None:
@@ -113,10 +121,10 @@ class Bars:
         self._live.stop()
         sys.stdout, sys.stderr = self._saved
 
-    def _capture(self, stream: TextIO) -> TextIO:
+    def _capture(self, stream: TextIO) -> Capture:
         capture = Capture(stream, self._print)
         self._captures.append(capture)
-        return capture.terminal
+        return capture
 
     def _print(self, line: str) -> None:
         from rich.text import Text

@@ -26,11 +26,14 @@ _PLUMBING = ("scalable", "dask", "distributed", "tornado", "asyncio", "concurren
 #: What cloudpickle calls the file of a function that it carries by value.
 _BY_VALUE = "<dynamic-code>"
 
+#: A group without a subcommand: its help. Older versions of click print it themselves.
+_HELP: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
 
 def render_error(error: BaseException, look: Look) -> list[str]:
     """Return an error as lines."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return [error.format_message()]
+    if isinstance(error, _HELP):
+        return [str(error)]
     if isinstance(error, ManifestError) and error.problems:
         path = next((problem.file for problem in error.problems if problem.file), "the manifest")
         verdict = render_verdict(error.problems, look, path=path)
