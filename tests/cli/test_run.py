@@ -216,6 +216,7 @@ def test_a_failure_for_programs(project: Path, scalable) -> None:
     assert (record["schema"], record["status"]) == ("scalable.run/1", "failed")
     assert (error["schema"], error["type"]) == ("scalable.error/1", "ValueError")
     assert error["exit_code"] == 1
+    assert "Traceback" in done.stderr
 
 
 def test_a_mistake_in_the_workflow_is_shown_at_its_line(project: Path, scalable) -> None:

@@ -95,6 +95,7 @@ def test_a_provider_that_cannot_is_a_sentence(
     assert done.returncode == exit_code
     assert [text for text in said if text not in done.stderr] == []
     assert "Traceback" not in done.stderr
+    assert all(done.stderr.count(text) == 1 for text in said)
     assert done.stderr.splitlines()[-1].startswith("failed before any task, ")
 
 

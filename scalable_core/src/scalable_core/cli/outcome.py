@@ -34,6 +34,7 @@ def report_outcome(
     look: Look,
     *,
     workflow: Path,
+    here: Path,
     quiet: bool,
     debug: bool,
 ) -> int:
@@ -44,6 +45,7 @@ def report_outcome(
         seconds: Wall time.
         look: Of stderr.
         workflow: The file.
+        here: The folder the command was typed in; the workflow may have left it.
         quiet: Say nothing when all went well.
         debug: Show tracebacks whole.
     """
@@ -51,7 +53,7 @@ def report_outcome(
     if error is None and quiet:
         return 0
     lines = [] if error is None else _render(error, look, workflow, debug=debug)
-    folders = [_near(folder) for folder in outcome.folders]
+    folders = [_near(folder, here) for folder in outcome.folders]
     lines += render_verdict(outcome.records, folders, error, seconds, look)
     for line in lines:
         say(line)
@@ -87,6 +89,6 @@ def _is_not_the_workflows(error: BaseException) -> bool:
     return isinstance(error, ManifestError) or is_of_plugin(error)
 
 
-def _near(folder: Path) -> Path:
-    near = Path(os.path.relpath(folder))
+def _near(folder: Path, here: Path) -> Path:
+    near = Path(os.path.relpath(folder, here))
     return folder if near.parts[:1] == ("..",) else near

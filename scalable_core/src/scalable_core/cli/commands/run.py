@@ -21,8 +21,10 @@ from scalable_core.cli.options import (
 from scalable_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from scalable_core.cli.terminal import Look
     from scalable_core.cli.watch import Display
     from scalable_core.plugins import PluginHost
+    from scalable_core.session.driver import RunOutcome
     from scalable_core.types import Plan
 
 _ARGUMENTS = "scalable.workflow_arguments"
@@ -90,7 +92,10 @@ def command(
 
     Exit codes: 1 the workflow raised, 2 usage or manifest, 3 provider, 4 no capacity, 130 interrupted.
     """
+    from scalable_core.cli.display import Bars, JsonLines, Lines
     from scalable_core.cli.host import make_host, quiet_dask
+    from scalable_core.cli.outcome import outcome_documents, report_outcome
+    from scalable_core.cli.terminal import look_of
 
     host = make_host(quiet=quiet, verbose=verbose, offline=False)
     if not verbose:
@@ -99,10 +104,23 @@ def command(
     if dry_run:
         return _show_plan(plan, host, as_json=as_json)
     arguments: list[str] = ctx.meta.get(_ARGUMENTS, [])
-    script = Path(workflow or plan.workflow).absolute()
+    script, here = Path(workflow or plan.workflow).absolute(), Path.cwd()
+    look = look_of(sys.stderr)
     if as_json:
-        return _run_for_programs(plan, host, script, arguments)
-    return _run_for_people(plan, host, script, arguments, quiet=quiet, debug=debug)
+        with _stdout_for_us() as stream:
+            lines = JsonLines(stream)
+            outcome, seconds = _run(plan, host, script, arguments, lines)
+            for document in outcome_documents(outcome):
+                lines.write(document)
+    else:
+        if not quiet:
+            _say_summary(plan, host, look)
+        bars = look.animated and not quiet
+        display = Bars(look) if bars else Lines(look, quiet=quiet)
+        outcome, seconds = _run(plan, host, script, arguments, display)
+    return report_outcome(
+        outcome, seconds, look, workflow=script, here=here, quiet=quiet, debug=debug
+    )
 
 
 def _make_plan(
@@ -136,49 +154,26 @@ def _show_plan(plan: Plan, host: PluginHost, *, as_json: bool) -> int:
     return 0
 
 
-def _run_for_people(
-    plan: Plan,
-    host: PluginHost,
-    workflow: Path,
-    arguments: list[str],
-    *,
-    quiet: bool,
-    debug: bool,
-) -> int:
-    from scalable_core.cli.display import Bars, Lines
+def _say_summary(plan: Plan, host: PluginHost, look: Look) -> None:
     from scalable_core.cli.host import package_of
-    from scalable_core.cli.outcome import report_outcome
     from scalable_core.cli.render.plan import render_summary
-    from scalable_core.cli.terminal import look_of, say
+    from scalable_core.cli.terminal import say
+
+    for line in render_summary(plan, look, package=package_of(host, plan.target.provider)):
+        say(line)
+
+
+def _run(
+    plan: Plan, host: PluginHost, workflow: Path, arguments: list[str], display: Display
+) -> tuple[RunOutcome, float]:
+    """Run the workflow while it is shown; return how it ended and how long it took."""
     from scalable_core.cli.watch import Watch
     from scalable_core.session.driver import run_workflow
 
-    look = look_of(sys.stderr)
-    if not quiet:
-        for line in render_summary(plan, look, package=package_of(host, plan.target.provider)):
-            say(line)
-    display: Display = Bars(look) if look.animated and not quiet else Lines(look, quiet=quiet)
     with Watch(display) as watch:
         outcome = run_workflow(plan, host=host, workflow=workflow, arguments=arguments, sink=watch)
         watch.finish(outcome.records)
-    return report_outcome(outcome, watch.elapsed, look, workflow=workflow, quiet=quiet, debug=debug)
-
-
-def _run_for_programs(plan: Plan, host: PluginHost, workflow: Path, arguments: list[str]) -> int:
-    from scalable_core.cli.display import JsonLines
-    from scalable_core.cli.outcome import outcome_documents, workflow_exit_code
-    from scalable_core.cli.watch import Watch
-    from scalable_core.session.driver import run_workflow
-
-    with _stdout_for_us() as stream:
-        display = JsonLines(stream)
-        with Watch(display) as watch:
-            outcome = run_workflow(
-                plan, host=host, workflow=workflow, arguments=arguments, sink=watch
-            )
-        for document in outcome_documents(outcome):
-            display.write(document)
-    return workflow_exit_code(outcome.error)
+    return outcome, watch.elapsed
 
 
 @contextmanager

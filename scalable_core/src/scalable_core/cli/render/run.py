@@ -16,7 +16,7 @@ from scalable_core.types.units import format_duration
 #: Names of calls that are shown at once; Dask's collections can have hundreds.
 _SHOWN = 8
 
-#: Events whose content the verdict has.
+#: Events whose content the verdict has. What is an error is raised, and shown then.
 _SILENT = frozenset({"run.ended"})
 
 
@@ -76,7 +76,7 @@ def event_lines(event: Event, elapsed: float, look: Look) -> list[str]:
     if event.kind == "cluster.ready":
         dashboard = event.data.get("dashboard")
         message = f"dashboard {dashboard}" if dashboard else ""
-    if not message or event.kind in _SILENT:
+    if not message or event.kind in _SILENT or event.data.get("severity") == "error":
         return []
     time = look.paint(clock(elapsed), "dim")
     mark = look.paint("!", "yellow", "bold") + " " if _is_warning(event) else ""
