@@ -77,7 +77,7 @@ def test_calls_run_and_the_run_is_recorded(threads: Path) -> None:
 
     record = run_json(session)
     assert (record["status"], record["schema"]) == ("done", "scalable.run/1")
-    assert record["tasks"] == {"total": 20, "done": 20, "failed": 0}
+    assert record["tasks"] == {"total": 20, "done": 20, "failed": 0, "cached": 0}
     assert json.loads((session.run_dir / "plan.json").read_text())["lock"] == session.plan().lock
 
 
@@ -327,4 +327,4 @@ def test_no_row_is_lost_when_the_session_closes_at_once(threads: Path) -> None:
 
     lines = (session.run_dir / "tasks.jsonl").read_text().splitlines()
     assert len({json.loads(line)["key"] for line in lines}) == 2000
-    assert run_json(session)["tasks"] == {"total": 2000, "done": 2000, "failed": 0}
+    assert run_json(session)["tasks"] == {"total": 2000, "done": 2000, "failed": 0, "cached": 0}

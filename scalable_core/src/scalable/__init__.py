@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from scalable_core import __version__
 
 if TYPE_CHECKING:
+    from scalable_core.cache import DirType, FileType, cacheable
     from scalable_core.errors import (
         ManifestError,
         ProviderError,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "ArtifactRef": "scalable_core.types",
     "CostEstimate": "scalable_core.types",
+    "DirType": "scalable_core.cache",
+    "FileType": "scalable_core.cache",
     "ManifestError": "scalable_core.errors",
     "Plan": "scalable_core.types",
     "ProviderError": "scalable_core.errors",
@@ -40,11 +43,14 @@ _PUBLIC = {
     "TaskTimeoutError": "scalable_core.errors",
     "UsageError": "scalable_core.errors",
     "WorkflowError": "scalable_core.errors",
+    "cacheable": "scalable_core.cache",
 }
 
 __all__ = [
     "ArtifactRef",
     "CostEstimate",
+    "DirType",
+    "FileType",
     "ManifestError",
     "Plan",
     "ProviderError",
@@ -54,6 +60,7 @@ __all__ = [
     "UsageError",
     "WorkflowError",
     "__version__",
+    "cacheable",
 ]
 
 

@@ -1,7 +1,7 @@
 """The cache stage: results that are kept, and found again while code and inputs are the same.
 
     options_of(function)                                what @cacheable said; None for a plain function
-    found = fingerprint(function, args, kwargs)         the key, or Uncacheable, which names the part
+    found = CallKeys(function).of(args, kwargs)         the key, or Uncacheable, which names the part
     store.get(found.key)                                None, or an entry with its value
     CachedCall(function=function, key=found.key, ...)   what a worker runs when there was none
 
@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalable_core.cache.call import CachedCall, Place
+    from scalable_core.cache.call import CachedCall, CachedMap, Place
     from scalable_core.cache.decorator import (
         CacheOptions,
         DirType,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         take_bypass,
     )
     from scalable_core.cache.files import FileDigests
-    from scalable_core.cache.fingerprint import CallKeys, Fingerprint, fingerprint
+    from scalable_core.cache.fingerprint import CallKeys, Fingerprint
     from scalable_core.cache.metadata import Entry
     from scalable_core.cache.store import CacheEvent, Store
     from scalable_core.cache.uncacheable import Uncacheable
@@ -33,6 +33,7 @@ _HOMES = {
     "CacheEvent": "store",
     "CacheOptions": "decorator",
     "CachedCall": "call",
+    "CachedMap": "call",
     "CallKeys": "fingerprint",
     "DirType": "decorator",
     "Entry": "metadata",
@@ -43,7 +44,6 @@ _HOMES = {
     "Store": "store",
     "Uncacheable": "uncacheable",
     "cacheable": "decorator",
-    "fingerprint": "fingerprint",
     "options_of": "decorator",
     "take_bypass": "decorator",
 }
@@ -52,6 +52,7 @@ __all__ = [
     "CacheEvent",
     "CacheOptions",
     "CachedCall",
+    "CachedMap",
     "CallKeys",
     "DirType",
     "Entry",
@@ -62,7 +63,6 @@ __all__ = [
     "Store",
     "Uncacheable",
     "cacheable",
-    "fingerprint",
     "options_of",
     "take_bypass",
 ]

@@ -128,3 +128,24 @@ def _tell(event: CacheEvent) -> None:
         get_worker().log_event(TOPIC, event._asdict())
     except (ImportError, ValueError):  # not in a worker
         pass
+
+
+class CachedMap:
+    """What a worker runs for one element of a map whose results are kept.
+
+    Args:
+        function: What is run when there is nothing under the element's key yet.
+        place: Where results are kept.
+        recompute: Run in any case and replace what is there.
+    """
+
+    def __init__(self, function: Callable[..., Any], place: Place, *, recompute: bool) -> None:
+        self.function, self.place, self.recompute = function, place, recompute
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+
+    def __call__(self, key: str, note: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Return the result of the element with this key, computed or found."""
+        call = CachedCall(
+            function=self.function, key=key, note=note, place=self.place, recompute=self.recompute
+        )
+        return call(*args, **kwargs)

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
+import functools
 import uuid
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-import dask
-from attrs import frozen
 from dask.tokenize import tokenize
-from dask.utils import funcname
-from distributed import Client, Future
+from distributed import Client, Future, futures_of
+from distributed.utils_comm import pack_data, unpack_remotedata
 
-from scalable_core.cluster import task_resource
-from scalable_core.errors import UsageError
-from scalable_core.member.measure import measured
-from scalable_core.member.retry import TRANSIENT_ONLY
-from scalable_core.member.timeout import TimedCall
+from scalable_core.cache import CachedCall, CachedMap, Fingerprint
+from scalable_core.cache.decorator import take_bypass
+from scalable_core.session.kept import Hit, KeptResults
+from scalable_core.session.route import Route, find_route, function_arguments
 from scalable_core.types import Plan
-from scalable_core.types.units import parse_duration
-
-
-@frozen(kw_only=True)
-class _Route:
-    """Where a call goes and how often and how long it may try."""
-
-    name: str
-    function: Callable[..., Any]
-    resources: dict[str, float] | None
-    retries: int | None
-    transient_only: bool
-
-    def annotate(self) -> AbstractContextManager[Any]:
-        """Let the calls made inside say that their retries are for transient failures."""
-        return dask.annotate(**{TRANSIENT_ONLY: True}) if self.transient_only else nullcontext()
 
 
 class ScalableClient(Client):
@@ -53,11 +34,14 @@ class ScalableClient(Client):
     Args:
         cluster: The cluster that the provider gave.
         plan: The plan it was made from.
+        kept: The cache; None for no cache.
     """
 
-    def __init__(self, cluster: Any, plan: Plan, **kwargs: Any) -> None:
+    def __init__(
+        self, cluster: Any, plan: Plan, *, kept: KeptResults | None = None, **kwargs: Any
+    ) -> None:
         self._plan = plan
-        self._routed = len(plan.groups) > 1
+        self._kept = kept
         super().__init__(cluster, **kwargs)
 
     def request_workers(self) -> None:
@@ -100,25 +84,35 @@ class ScalableClient(Client):
         Raises:
             UsageError: The manifest has no such task or component.
         """
-        route = self._route(func, tag, task, retries, resources, kwargs)
+        route = find_route(self._plan, func, tag, task, retries, resources, kwargs)
+        bypass = take_bypass(kwargs)
+        self._compute_hits((args, kwargs))
+        dask = {**kwargs, "pure": pure, "actor": actor, "actors": actors}
+        if self._kept is not None and not (bypass or actor or actors):
+            future = self._submit_kept(self._kept, route, func, task, key, args, dask)
+            if future is not None:
+                return future
         if key is None:
             unique = pure and not (actor or actors)
             key = f"{route.name}-{tokenize(func, kwargs, *args) if unique else uuid.uuid4()}"
             key = self._unless_failed(key)
         elif self._has_failed(key):
             self.retry([Future(key, self)])
+        run = func if actor or actors else route.wrap(func)
+        return self._submit(route, run, key, args, dask)
+
+    def _submit(
+        self,
+        route: Route,
+        run: Callable[..., Any],
+        key: Any,
+        args: Sequence[Any],
+        dask: Mapping[str, Any],
+    ) -> Future:
         self.request_workers()
         with route.annotate():
             return super().submit(
-                route.function,
-                *args,
-                key=key,
-                retries=route.retries,
-                resources=route.resources,
-                pure=pure,
-                actor=actor,
-                actors=actors,
-                **kwargs,
+                run, *args, key=key, retries=route.retries, resources=route.resources, **dask
             )
 
     def map(
@@ -149,34 +143,185 @@ class ScalableClient(Client):
         Raises:
             UsageError: The manifest has no such task or component.
         """
-        route = self._route(func, tag, task, retries, resources, kwargs)
+        route = find_route(self._plan, func, tag, task, retries, resources, kwargs)
+        bypass = take_bypass(kwargs)
+        self._compute_hits((iterables, kwargs))
+        dask = {**kwargs, "pure": pure}
+        if self._kept is not None and key is None and not bypass:
+            futures = self._map_kept(self._kept, route, func, task, iterables, dask)
+            if futures is not None:
+                return futures
+        run = route.wrap(func)
         if not isinstance(key, list):
             key = key or route.name
             if pure and self._any_failed(key):
-                token = tokenize(route.function, _function_arguments(kwargs))
+                token = tokenize(run, function_arguments(kwargs))
                 key = [
                     self._unless_failed(f"{key}-{tokenize(token, args)}")
                     for args in zip(*iterables, strict=False)
                 ]
+        return self._map(route, run, key, iterables, dask)
+
+    def _map(
+        self,
+        route: Route,
+        run: Callable[..., Any],
+        key: Any,
+        iterables: Sequence[Any],
+        dask: Mapping[str, Any],
+    ) -> list[Future]:
         self.request_workers()
         with route.annotate():
             return super().map(
-                route.function,
-                *iterables,
-                key=key,
-                retries=route.retries,
-                resources=route.resources,
-                pure=pure,
-                **kwargs,
+                run, *iterables, key=key, retries=route.retries, resources=route.resources, **dask
             )
+
+    def _submit_kept(
+        self,
+        kept: KeptResults,
+        route: Route,
+        func: Callable[..., Any],
+        task: str | None,
+        key: Any,
+        args: Sequence[Any],
+        dask: Mapping[str, Any],
+    ) -> Future | None:
+        """Submit a call whose result is kept, or take the result; None when it is not kept."""
+        options = kept.options(func, task)
+        keys = options and kept.keys(func, options, route.component, route.name)
+        if not (options and keys):
+            return None
+        found = kept.key(keys, args, function_arguments(dask), route.name)
+        if found is None:
+            return None
+        name = kept.name(found, route.name) if key is None else key
+        run = route.wrap(
+            CachedCall(
+                function=func,
+                key=found.key,
+                note=kept.note(found),
+                place=kept.place,
+                recompute=options.recompute,
+            )
+        )
+
+        def submit() -> Future:
+            return self._submit(route, run, name, args, dask)
+
+        return self._take(kept, route, found, name, submit, look=not options.recompute) or submit()
+
+    def _map_kept(
+        self,
+        kept: KeptResults,
+        route: Route,
+        func: Callable[..., Any],
+        task: str | None,
+        iterables: Sequence[Any],
+        dask: Mapping[str, Any],
+    ) -> list[Future] | None:
+        """Submit the calls whose results are not there; None when results are not kept."""
+        options = kept.options(func, task)
+        keys = options and kept.keys(func, options, route.component, route.name)
+        if not (options and keys):
+            return None
+        words = function_arguments(dask)
+        calls = list(zip(*iterables, strict=False))
+        found = [kept.key(keys, args, words, route.name) for args in calls]
+        if any(each is None for each in found):
+            return None
+        run = route.wrap(CachedMap(func, kept.place, recompute=options.recompute))
+        futures: dict[Any, Future] = {}
+        missing: dict[Any, tuple[Any, ...]] = {}
+        names = []
+        for each, args in zip(found, calls, strict=True):
+            assert each is not None
+            name = kept.name(each, route.name)
+            names.append(name)
+            if name in futures or name in missing:
+                continue
+            whole = (each.key, kept.note(each), *args)
+            submit = functools.partial(self._submit, route, run, name, whole, dask)
+            future = self._take(kept, route, each, name, submit, look=not options.recompute)
+            if future is None:
+                missing[name] = whole
+            else:
+                futures[name] = future
+        if missing:
+            columns = list(zip(*missing.values(), strict=True))
+            new = self._map(route, run, list(missing), columns, dask)
+            futures.update(zip(missing, new, strict=True))
+        return [futures[name] for name in names]
+
+    def _take(
+        self,
+        kept: KeptResults,
+        route: Route,
+        found: Fingerprint,
+        name: Any,
+        submit: Callable[[], Future],
+        *,
+        look: bool,
+    ) -> Future | None:
+        """Return the future of a call that this client knows, or whose result is there; else None."""
+        with self._refcount_lock:
+            known = name in self.futures
+        if known and self._has_failed(name):
+            self.retry([Future(name, self)])
+        if known:
+            return Future(name, self)
+        entry = kept.look(found, route.name) if look else None
+        if entry is None:
+            return None
+        kept.remember(name, route.name, Hit(entry=entry, submit=submit))
+        return Future(name, self, state="memory")
+
+    def _compute_hits(self, arguments: Any) -> None:
+        """Let workers have the results from the store that a call needs as arguments."""
+        if self._kept is not None and self._kept.hits:
+            for future in futures_of(arguments):
+                self._compute_hit(self._kept, future.key)
+
+    def _compute_hit(self, kept: KeptResults, key: Any) -> None:
+        hit = kept.hits.get(key)
+        if hit is not None:
+            kept.forget(key)
+            with self._refcount_lock:
+                self.futures.pop(key, None)
+            hit.submit()
+
+    def _release_key(self, key: Any) -> None:
+        if self._kept is not None:
+            self._kept.forget(key)
+        super()._release_key(key)
+
+    async def _gather(self, futures: Any, errors: str = "raise", **kwargs: Any) -> Any:
+        """Take from the store what is there, and the rest from the workers."""
+        kept = self._kept
+        if kept is None or not kept.hits:
+            return await super()._gather(futures, errors=errors, **kwargs)
+        unpacked, wanted = unpack_remotedata(futures, byte_keys=True)
+        hits = [future.key for future in wanted if future.key in kept.hits]
+        values = await asyncio.to_thread(kept.values, hits)
+        for key in hits:
+            if key not in values:  # damaged since, which has been said
+                self._compute_hit(kept, key)
+        rest = {future.key: future for future in wanted if future.key not in values}
+        if rest:
+            values.update(await super()._gather(rest, errors=errors, **kwargs))
+        if errors == "skip" and isinstance(unpacked, list):
+            bad = {key for key, future in rest.items() if future.status in ("error", "cancelled")}
+            unpacked = [key for key in unpacked if key not in bad]
+        return pack_data(unpacked, values)
 
     def compute(self, *args: Any, **kwargs: Any) -> Any:
         """Compute Dask collections, as `distributed.Client.compute` does."""
+        self._compute_hits(args)
         self.request_workers()
         return super().compute(*args, **kwargs)
 
     def persist(self, *args: Any, **kwargs: Any) -> Any:
         """Persist Dask collections, as `distributed.Client.persist` does."""
+        self._compute_hits(args)
         self.request_workers()
         return super().persist(*args, **kwargs)
 
@@ -200,58 +345,6 @@ class ScalableClient(Client):
         self.request_workers()
         return super().wait_for_workers(*args, **kwargs)
 
-    def _route(
-        self,
-        func: Callable[..., Any],
-        tag: str | None,
-        task: str | None,
-        retries: int | None,
-        resources: dict[str, float] | None,
-        kwargs: dict[str, Any],
-    ) -> _Route:
-        if not callable(func):
-            raise TypeError(f"the first argument must be a function, not {type(func).__name__}")
-        timeout = _take_timeout(func, kwargs)
-        name, component, transient_only = funcname(func), tag, False
-        if task is not None:
-            known = self._plan.tasks.get(task)
-            if known is None:
-                raise _unknown(
-                    "task", task, self._plan.tasks, "add it under tasks: in the manifest"
-                )
-            if tag is not None and tag != known.component:
-                raise UsageError(
-                    f"task {task!r} runs on component {known.component!r}, not on {tag!r}",
-                    cure="leave out tag=, or change the task's component in the manifest",
-                )
-            name, component = task, known.component
-            transient_only = retries is None and known.retries > 0
-            retries = known.retries if retries is None else retries
-            timeout = known.timeout if timeout is None else timeout
-        if component is not None:
-            groups = [group.name for group in self._plan.groups]
-            if component in self._plan.unused:
-                raise UsageError(
-                    f"component {component!r} has no workers in this plan, because no task names it",
-                    cure=f"add a task with component: {component}",
-                )
-            if component not in groups:
-                raise _unknown(
-                    "component", component, groups, "add it under components: in the manifest"
-                )
-            if self._routed:
-                resources = {**task_resource(component), **(resources or {})}
-        func = measured(func)
-        if timeout is not None:
-            func = TimedCall(func, timeout, name)
-        return _Route(
-            name=name,
-            function=func,
-            resources=resources,
-            retries=retries,
-            transient_only=transient_only,
-        )
-
     def _has_failed(self, key: Any) -> bool:
         state = self.futures.get(key)
         return state is not None and state.status in ("error", "cancelled")
@@ -267,37 +360,3 @@ class ScalableClient(Client):
     def _unless_failed(self, key: str) -> str:
         """A call that failed keeps its key and its error; submitted again it is a new call."""
         return f"{key}-{uuid.uuid4().hex[:8]}" if self._has_failed(key) else key
-
-
-#: Arguments of `distributed.Client.map` that are not the function's own.
-_DASK_ARGUMENTS = frozenset(inspect.signature(Client.map).parameters)
-
-
-def _function_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in kwargs.items() if name not in _DASK_ARGUMENTS}
-
-
-def _take_timeout(func: Callable[..., Any], kwargs: dict[str, Any]) -> float | None:
-    """Take ``timeout=`` out of the arguments, unless the function has one of its own."""
-    if "timeout" not in kwargs:
-        return None
-    try:
-        parameters = inspect.signature(func).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    if any(p.name == "timeout" or p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    value = kwargs.pop("timeout")
-    try:
-        return None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise UsageError(f"timeout: {error}") from None
-
-
-def _unknown(kind: str, name: str, known: Collection[str], cure: str) -> UsageError:
-    import difflib
-
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else cure
-    there = ", ".join(known) or "none"
-    return UsageError(f"the manifest has no {kind} {name!r}; it has: {there}", cure=hint)

@@ -39,6 +39,7 @@ from scalable_core.types import (
 if TYPE_CHECKING:
     from scalable_core.member.bundle import Bundle
     from scalable_core.session.client import ScalableClient
+    from scalable_core.session.kept import KeptResults
 
 
 class ScalableSession:
@@ -66,6 +67,7 @@ class ScalableSession:
         self._client: ScalableClient | None = None
         self._cluster: Any = None
         self._recorder: Recorder | None = None
+        self._kept: KeptResults | None = None
         self._closed = False
 
     @classmethod
@@ -161,6 +163,7 @@ class ScalableSession:
         from scalable_core.member.retry import RetryPlugin
         from scalable_core.records.dask_plugins import RunPlugin
         from scalable_core.session.client import ScalableClient
+        from scalable_core.session.kept import KeptResults
 
         if any(group.image and not group.resolved for group in plan.groups):
             self._plan = plan = pin_images(plan, host=self._host)
@@ -171,10 +174,11 @@ class ScalableSession:
         if failures(problems):
             raise ProviderError("\n".join(str(problem) for problem in failures(problems)))
         self._cluster = self._host.provision_cluster(plan, context)
-        self._client = client = ScalableClient(self._cluster, plan)
+        assert self._folder is not None
+        self._kept = KeptResults(plan, self.run_id, self._folder.append)
+        self._client = client = ScalableClient(self._cluster, plan, kept=self._kept)
         client.register_plugin(RetryPlugin())
         client.register_plugin(RunPlugin())
-        assert self._folder is not None
         self._recorder = Recorder(client, self._folder)
         self._ship_code(client)
         self._say(
@@ -201,7 +205,7 @@ class ScalableSession:
             progress = self.progress()
         except Exception:
             pass  # the scheduler is gone; the counts are lost, the release is not
-        for part in (self._recorder, self._client, self._cluster):
+        for part in (self._recorder, self._client, self._cluster, self._kept):
             try:
                 if part is not None:
                     part.close()
@@ -267,13 +271,14 @@ class ScalableSession:
 
     def _finish(self, folder: RunFolder, error: BaseException | None, progress: Progress) -> None:
         counts = progress.tasks.values()
+        totals = {
+            kind: sum(getattr(c, kind) for c in counts) for kind in ("total", "done", "failed")
+        }
         record = folder.update(
             status=_status(error),
             ended=now(),
             error=None if error is None else _first_line(error),
-            tasks={
-                kind: sum(getattr(c, kind) for c in counts) for kind in ("total", "done", "failed")
-            },
+            tasks={**totals, "cached": self._kept.count if self._kept else 0},
             workers={"added": progress.added, "lost": progress.lost},
         )
         self._say("run.ended", f"run {self.run_id} {record.status}", status=record.status)
