@@ -53,6 +53,7 @@ def command(
     """
     from scalable_core.cli.host import make_host
     from scalable_core.cli.render.problems import render_problems
+    from scalable_core.cli.render.table import wrap
     from scalable_core.cli.render.validation import render_verdict, validation_document
     from scalable_core.cli.terminal import look_of, say, show, show_json
 
@@ -65,7 +66,8 @@ def command(
     look = look_of(sys.stdout)
     for line in render_problems(problems, look):
         show(line)
-    show(render_verdict(problems, look, path=manifest, manifest=read))
+    for line in wrap(render_verdict(problems, look, path=manifest, manifest=read), look):
+        show(line)
     if not errors and not quiet:
         say(f"Next: {next_command('plan', manifest, target, overlays)}")
     return 2 if errors else 0
