@@ -13,6 +13,7 @@ done when it was killed can be told from what is still aside.
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import json
 import os
@@ -56,22 +57,19 @@ class Disk:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def read_value(self, name: str) -> bytearray:
-        """Return the bytes of a value.
+    def read_value(self, name: str) -> bytearray | memoryview:
+        """Return the bytes of a value, in memory that may be written.
 
         Raises:
             FileNotFoundError: It is gone.
         """
         with open(self._entry(name), "rb", buffering=0) as file:
-            data = bytearray(os.fstat(file.fileno()).st_size)
-            view, at = memoryview(data), 0
-            while at < len(data):
-                count = file.readinto(view[at:])
-                if not count:
-                    break
+            size, at = os.fstat(file.fileno()).st_size, 0
+            data = _memory(size) if name.endswith(".npy") else bytearray(size)
+            view = memoryview(data)
+            while at < size and (count := file.readinto(view[at:])):
                 at += count
-            view.release()
-            return data[:at] if at < len(data) else data
+            return data if at == size else view[:at]
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of all entries."""
@@ -223,6 +221,13 @@ class Disk:
         return 1
 
 
+def _memory(size: int) -> memoryview:
+    """Return memory that is not filled with zeros first, for arrays."""
+    import numpy as np
+
+    return np.empty(size, np.uint8).data
+
+
 def value_name(metadata: bytes | None) -> str | None:
     """Return the name of the value's file as the metadata have it, damaged or not."""
     try:
@@ -274,6 +279,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@functools.cache
 def _place() -> str:
     """Return a name for this machine, or this container: process ids mean something within one only."""
     try:

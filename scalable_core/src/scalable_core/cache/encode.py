@@ -3,8 +3,7 @@
 Plain data, arrays, tables and any object that can be pickled are taken apart here, because Dask's tokens
 collide: of two frames whose columns are swapped between blocks, of ``["a-b", "c"]`` and ``["a", "b-c"]`` as
 arrays of strings, of a subclass of ``str`` that prints like another. Objects that speak Dask's protocol
-(``__dask_tokenize__``, or a registered `dask.tokenize.normalize_token`) are asked for their deterministic
-token.
+(``__dask_tokenize__``, or `dask.tokenize.normalize_token` taught by others) are asked what counts of them.
 
 Lists, dicts and objects that occur twice in one value are told from equal ones that occur once each; the
 order of a dict counts, that of a set does not.
@@ -221,16 +220,19 @@ def _variable(encoder: Encoder, value: Any) -> None:
 
 
 def _dask(encoder: Encoder, value: Any) -> None:
-    from dask.tokenize import TokenizationError, tokenize
+    """Write what an object says to Dask of itself, in this module's own form."""
+    import dask
+    from dask.tokenize import TokenizationError, normalize_token
 
     if encoder.again(value):
         return
     try:
-        token = tokenize(value, ensure_deterministic=True)
-    except TokenizationError:
-        raise Uncacheable("", f"has no deterministic token: {_named(value)}") from None
-    encoder.refer(b"k", type(value))
-    encoder.put(b"k", token.encode())
+        with dask.config.set({"tokenize.ensure-deterministic": True}):
+            said = normalize_token(value)
+    except TokenizationError as error:
+        raise Uncacheable("", f"holds {_named(value)}: {_first_line(error)}") from None
+    encoder.refer(b"D", type(value))
+    encoder.add(said)
 
 
 def _object(encoder: Encoder, value: Any) -> None:
@@ -280,13 +282,13 @@ def _first_line(error: BaseException) -> str:
 
 def _find_writer(kind: type) -> Callable[[Encoder, Any], None]:
     """Choose how the instances of one type are written."""
-    if issubclass(kind, type) or issubclass(kind, CODE):
+    if issubclass(kind, (type, *CODE)) or kind.__name__ == "cython_function_or_method":
         return _code
     if issubclass(kind, PurePath):
         return _path
     if hasattr(kind, "__dask_tokenize__"):
         return _dask
-    module = kind.__module__.partition(".")[0]
+    module = str(kind.__module__).partition(".")[0]
     if module == "numba":
         return _compiled
     if module in ("numpy", "pandas"):
@@ -328,6 +330,7 @@ _WRITERS: dict[type, Callable[[Encoder, Any], None]] = {
     memoryview: _memoryview,
     types.MethodType: _method,
     object: _sentinel,
+    typing.ForwardRef: lambda encoder, value: encoder.put(b"fr", repr(value).encode()),
     typing.TypeVar: _variable,
     typing.ParamSpec: _variable,
     **dict.fromkeys(_INERT, _inert),

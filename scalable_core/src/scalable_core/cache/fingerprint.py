@@ -28,7 +28,7 @@ from scalable_core.cache.encode import CODE, Encoder
 from scalable_core.cache.files import FileDigests
 from scalable_core.cache.packages import versions_of
 from scalable_core.cache.parts import Part, describe, digest_parts
-from scalable_core.cache.reach import Code, code_of
+from scalable_core.cache.reach import Code, code_of, name_in
 from scalable_core.cache.uncacheable import Uncacheable
 
 #: Changes when keys are computed in another way; results of before are then computed again.
@@ -121,11 +121,12 @@ class CallKeys:
         self._options = options or options_of(function) or CacheOptions()
         self._environment = tuple((environment or {}).items())
         self._content = (files or _files).digest
-        self._target, self._before, self._named = _unfold(function)
+        self._target, self._before, self._named, by_type = _unfold(function)
         self._code = code_of(self._target, self._content)
         self._reached: dict[int, tuple[object, Code]] = {}
-        self._signature = _signature(self._target)
-        self.function = f"{self._target.__module__}.{self._target.__qualname__}"
+        self._signature = None if by_type else _signature(self._target)
+        label = f"{self._target.__module__}.{self._target.__qualname__}"
+        self.function = f"{label}.__call__" if by_type else label
 
     def of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Fingerprint:
         """Return the key of one call.
@@ -174,7 +175,8 @@ class CallKeys:
             declared = self._options.types.get(name)
             if declared is not None and _is_content(declared) and value is not None:
                 return self._content_part(part, value)
-            encoder = Encoder(token, self._content)
+            space = getattr(self._target, "__globals__", {})
+            encoder = Encoder(token, self._content, functools.partial(name_in, space))
             digest = encoder.digest(value).hex()
         except Uncacheable as error:
             raise Uncacheable(error.part or part, error.reason, cure=error.cure) from None
@@ -227,8 +229,11 @@ def _is_content(declared: Any) -> bool:
     return declared in (FileType, DirType)
 
 
-def _unfold(function: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """Return the function proper, and the arguments that partials, methods and objects put before a call's."""
+def _unfold(function: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any], bool]:
+    """Return the function proper, and what partials, methods and objects put before a call's arguments.
+
+    The last is true for objects whose call is written in C: their type stands for the function.
+    """
     before: tuple[Any, ...] = ()
     named: dict[str, Any] = {}
     while True:
@@ -241,10 +246,13 @@ def _unfold(function: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
             before = (function.__self__, *before)
             function = function.__func__
         elif isinstance(function, (type, *CODE)):
-            return function, before, named
+            return function, before, named, False
         else:
             before = (function, *before)
-            function = type(function).__call__
+            call = type(function).__call__
+            if not isinstance(call, types.FunctionType):  # written in C: the type stands for it
+                return type(function), before, named, True
+            function = call
 
 
 @functools.lru_cache(maxsize=1024)

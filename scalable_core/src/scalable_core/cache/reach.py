@@ -133,9 +133,10 @@ class _Walk:
         inner = _functions_in(code)
         if inner:
             return " ".join([type(code).__name__, *map(self._token, inner)])
-        home = getattr(code, "__objclass__", None) or getattr(code, "__self__", None)
-        module = getattr(code, "__module__", None) or getattr(home, "__module__", "")
-        self._note(module or "builtins")
+        owner = getattr(code, "__objclass__", None) or getattr(code, "__self__", None)
+        homes = [getattr(each, "__module__", None) for each in (code, owner)]
+        module = next((home for home in homes if isinstance(home, str)), "builtins")
+        self._note(module)
         return f"{type(code).__name__} {module} {getattr(code, '__qualname__', code)}"
 
     def _function_token(self, function: types.FunctionType) -> str:
@@ -146,6 +147,11 @@ class _Walk:
         known = isinstance(home, str) and home in sys.modules
         file = function.__code__.co_filename
         name = f"code {_label(function)}"
+        if file.startswith(
+            "<attrs generated"
+        ):  # follows from the fields; holds a hash that is random
+            self._note("attr")
+            return f"generated {_label(function)}"
         if (origin_of_module(home) if known else origin_of_file(file)) == "project":
             self._note(home if known else None)
             return self._wait(name, function, self._look_at_function)
@@ -259,7 +265,7 @@ class _Walk:
         return digest
 
     def _encode(self, value: Any, space: dict[str, Any]) -> tuple[bytes, bool]:
-        encoder = Encoder(self._token, self._file, functools.partial(_name_in, space))
+        encoder = Encoder(self._token, self._file, functools.partial(name_in, space))
         return encoder.digest(value), encoder.mutable
 
     def _encode_again(self, value: Any, space: dict[str, Any]) -> bytes:
@@ -267,7 +273,7 @@ class _Walk:
             return self._tokens.get(id(code), "new")
 
         try:
-            return Encoder(known, self._file, functools.partial(_name_in, space)).digest(value)
+            return Encoder(known, self._file, functools.partial(name_in, space)).digest(value)
         except Uncacheable:
             return b""
 
@@ -345,6 +351,7 @@ def _is_imported(function: types.FunctionType) -> bool:
     )
 
 
-def _name_in(space: dict[str, Any], sentinel: object) -> str | None:
+def name_in(space: dict[str, Any], sentinel: object) -> str | None:
+    """Return the global name of a bare ``object()``, by which it is told from others."""
     found = next((name for name, value in space.items() if value is sentinel), None)
     return None if found is None else f"{space.get('__name__')}.{found}"

@@ -7,6 +7,7 @@ standard library, and numpy, pandas, cloudpickle and fsspec when a value or a pl
 
 from __future__ import annotations
 
+import functools
 import getpass
 import hashlib
 import json
@@ -51,7 +52,7 @@ class Level(Protocol):
     def read(self, key: str) -> bytes | None:
         """Return the metadata of an entry; None when there is none."""
 
-    def read_value(self, name: str) -> bytes | bytearray:
+    def read_value(self, name: str) -> Buffer:
         """Return the bytes of a value."""
 
     def keys(self) -> Iterator[str]:
@@ -238,7 +239,7 @@ class Store:
             self._say("refused", key, message)
             return None
         try:
-            data: bytes | bytearray = b""
+            data: Buffer = b""
             if entry.file is not None:
                 data = level.read_value(entry.file)
                 if hashlib.sha256(data).hexdigest() != entry.digest:
@@ -282,7 +283,7 @@ class Store:
             return None
         return entry, metadata
 
-    def _copy(self, key: str, metadata: bytes, name: str | None, data: bytes | bytearray) -> None:
+    def _copy(self, key: str, metadata: bytes, name: str | None, data: Buffer) -> None:
         assert self.disk is not None
         try:
             buffers = [memoryview(data)] if name else []
@@ -349,6 +350,7 @@ def _who() -> dict[str, Any]:
     return {"user": _user(), "host": socket.gethostname(), "pid": os.getpid()}
 
 
+@functools.cache
 def _user() -> str:
     try:
         return getpass.getuser()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from scalable_core.cache.uncacheable import Uncacheable
 
 if TYPE_CHECKING:
     from scalable_core.cache.encode import Encoder
@@ -21,7 +24,7 @@ def find_writer(kind: type) -> Callable[[Encoder, Any], None] | None:
     if issubclass(kind, np.generic) and not issubclass(kind, (np.object_, np.void)):
         return _scalar
     if issubclass(kind, np.ufunc):
-        return lambda encoder, value: encoder.put(b"nu", value.__name__.encode())
+        return _ufunc
     if kind.__module__.startswith("pandas"):
         import pandas as pd
 
@@ -42,6 +45,14 @@ def find_writer(kind: type) -> Callable[[Encoder, Any], None] | None:
 
 def _dtype(dtype: Any) -> bytes:
     return f"{dtype!r} {dtype.str} {dtype.isalignedstruct} {dtype.metadata!r}".encode()
+
+
+def _ufunc(encoder: Encoder, value: Any) -> None:
+    """Write a ufunc as its package names it; one that was made here hides a function and has no name."""
+    try:
+        encoder.put(b"nu", pickle.dumps(value, protocol=4))
+    except Exception as error:
+        raise Uncacheable("", f"holds a ufunc that was made by hand: {error}") from None
 
 
 def _scalar(encoder: Encoder, value: Any) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-Buffer = bytes | memoryview
+Buffer = bytes | bytearray | memoryview
 
 #: Kind to the ending of a file that holds such a value.
 ENDINGS = {"json": "json", "npy": "npy", "scalar": "npy", "arrow": "arrow", "pickle": "pickle"}
@@ -59,12 +59,12 @@ def encode(value: Any) -> Encoded:
     return Encoded("pickle", (_pickle(value),))
 
 
-def decode(kind: str, data: bytes | bytearray) -> Any:
+def decode(kind: str, data: Buffer) -> Any:
     """Return the value that `encode` was given.
 
     Args:
         kind: As `encode` said.
-        data: The bytes; a bytearray becomes the memory of an array.
+        data: The bytes; they become the memory of an array, which can be written when they can.
 
     Raises:
         Exception: The bytes are not of this kind, or what is needed to read them is not installed.
@@ -122,7 +122,7 @@ def _array(value: Any) -> Encoded | None:
     return Encoded(kind, (header.getvalue(), rows_first.reshape(-1).view(np.uint8).data))
 
 
-def _read_array(data: bytes | bytearray) -> Any:
+def _read_array(data: Buffer) -> Any:
     import numpy as np
 
     head = io.BytesIO(bytes(data[:65536]))
@@ -176,14 +176,14 @@ def _is_plain_table(frame: Any) -> bool:
     )
 
 
-def _read_table(data: bytes | bytearray) -> Any:
+def _read_table(data: Buffer) -> Any:
     import pyarrow as pa
 
     frame = pa.ipc.open_file(pa.py_buffer(data)).read_all().to_pandas()
     return frame.copy()  # what Arrow lends can only be read
 
 
-def _read_scalar(data: bytes | bytearray) -> Any:
+def _read_scalar(data: Buffer) -> Any:
     return _read_array(data)[()]
 
 
@@ -218,8 +218,8 @@ def _own_class(qualname: str, data: bytes) -> Any:
     return found if isinstance(found, type) else pickle.loads(data)
 
 
-_DECODERS: dict[str, Callable[[bytes | bytearray], Any]] = {
-    "json": json.loads,
+_DECODERS: dict[str, Callable[[Buffer], Any]] = {
+    "json": lambda data: json.loads(bytes(data)),
     "npy": _read_array,
     "scalar": _read_scalar,
     "arrow": _read_table,

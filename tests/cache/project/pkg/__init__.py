@@ -1,0 +1,5 @@
+"""A package of the project."""
+
+
+def top(x):
+    return x + 7
