@@ -166,3 +166,26 @@ def test_links_are_followed_but_not_in_circles(project: Path, tmp_path: Path) ->
 def test_a_folder_without_any_module_gives_a_bundle_of_scalable_alone(tmp_path: Path) -> None:
     """A notebook has no workflow file."""
     assert names(build_bundle(tmp_path / "nothing.py", tmp_path / "out").path) == []
+
+
+def test_what_travels_stands_beside_the_workflow_that_is_run(project: Path, tmp_path: Path) -> None:
+    """Another one than the manifest's brings its own neighbours."""
+    (project / "scalable.yaml").write_text(
+        "version: 1\nproject: {name: study}\ntargets: {local: {provider: local, max_workers: 1}}\n"
+    )
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "neighbour.py").write_text("NAME = 'next door'")
+    (other / "flow.py").write_text(
+        "import neighbour\n"
+        "from scalable import ScalableSession\n"
+        "with ScalableSession.from_yaml('./scalable.yaml') as client:\n"
+        "    print(client.submit(lambda: neighbour.NAME).result(120))\n"
+    )
+
+    command = [sys.executable, "-m", "scalable", "run", "--workflow", str(other / "flow.py")]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+    assert "next door" in done.stdout, done.stderr
+    [made] = (project / ".scalable" / "code").iterdir()
+    assert names(made) == ["flow.py", "neighbour.py"]

@@ -299,8 +299,9 @@ class ScalableSession:
     def _bundle(self) -> Bundle:
         from scalable_core.member.bundle import build_bundle
 
-        folder = Path(self._plan.stores.records).parent / "code"
-        return build_bundle(Path(self._plan.workflow), folder)
+        run = invocation.current()
+        workflow = Path(self._plan.workflow) if run is None else run.workflow
+        return build_bundle(workflow, Path(self._plan.stores.records).parent / "code")
 
     def _ship_code(self, client: ScalableClient) -> None:
         """Give every worker process the modules beside the workflow; workers in this process have them."""
