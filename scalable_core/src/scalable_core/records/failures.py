@@ -72,10 +72,10 @@ class FailureGroup:
     def title(self) -> str:
         """What happened, in a few words."""
         if self.kind == "memory":
-            return "out of memory"
+            return "Out of memory"
         if self.kind == "timeout":
-            return "ran longer than its timeout"
-        return "worker lost" if self.kind == "worker-lost" else self.type
+            return "Ran longer than its timeout"
+        return "Worker lost" if self.kind == "worker-lost" else self.type
 
 
 def group_failures(history: RunHistory) -> tuple[FailureGroup, ...]:
@@ -91,7 +91,7 @@ def group_failures(history: RunHistory) -> tuple[FailureGroup, ...]:
 
 def _cause(row: FailureRow) -> tuple[str, ...]:
     if row.kind == "error":
-        return (row.kind, row.task, row.type, _VARYING.sub("#", row.message))
+        return (row.kind, row.type, _VARYING.sub("#", row.message))
     return (row.kind, row.task)
 
 
@@ -122,7 +122,7 @@ def _group(rows: Sequence[FailureRow], done: set[str], history: RunHistory) -> F
         advised=advised,
         log=user_frames(last.log)[-_LOG_LINES:],
         said=said,
-        cure=_cure(last, peak, limit, advised, said, history),
+        cure=_cure(last, peak, limit, advised, history),
     )
 
 
@@ -158,7 +158,6 @@ def _cure(
     peak: float | None,
     limit: float | None,
     advised: int | None,
-    said: str,
     history: RunHistory,
 ) -> str:
     if row.kind == "memory":
@@ -172,10 +171,9 @@ def _cure(
             "or find out why these calls hang"
         )
     if row.kind == "worker-lost":
-        cause = f"{said}; " if said else ""
         return (
-            f"{cause}a call can end its worker by os._exit, or in native code; retries do not cost "
-            "these attempts"
+            "a call can end its worker by os._exit or in native code, and a machine can go away; "
+            "these attempts are not counted against retries:"
         )
     if row.transient:
         return f"it may pass when it is tried again: retries: on task {row.task!r}"
