@@ -21,7 +21,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -113,30 +113,34 @@ class Disk:
             OSError: It cannot be written; nothing of it is left.
         """
         place = self._entry(f"{key}.json")
-        old = None if only_if_absent or name is None else value_name(self.read(key))
-        aside = self.root / "aside" / f"{_place()}.{os.getpid()}.{_session}{next(_numbers)}"
+        aside = self._aside()
         note, value = aside.with_suffix(".json"), aside.with_suffix(".value")
         moved = False
         try:
             self._write_file(note, [metadata])
             if name is not None:
                 self._write_file(value, buffers)
-                _move(value, self._entry(name))
-                moved = True
-            written = _link(note, place) if only_if_absent else _move(note, place)
+            with nullcontext() if only_if_absent else self._replacing(key):
+                if name is not None:
+                    _move(value, self._entry(name))
+                    moved = True
+                if only_if_absent:
+                    written = _link(note, place)
+                else:
+                    self._write_file(value, [metadata])
+                    written = _move(value, place)
+                    self._drop_values(key)
             if self._fsync:
                 _sync_folder(place.parent)
+            if name is not None and not written:
+                self._drop_value(key, name)
         except BaseException:
             if moved and name is not None:
                 self._drop_value(key, name)
-            for file in (value, note):
-                file.unlink(missing_ok=True)
+            value.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
             raise
         note.unlink(missing_ok=True)
-        if name is not None and not written:
-            self._drop_value(key, name)
-        if old is not None and old != name:
-            self._entry(old).unlink(missing_ok=True)
         return written
 
     def write_code(self, digest: str, data: bytes) -> None:
@@ -145,9 +149,7 @@ class Disk:
             return
         place = self._code_file(digest)
         if not place.exists():
-            aside = (
-                self.root / "aside" / f"{_place()}.{os.getpid()}.{_session}{next(_numbers)}.value"
-            )
+            aside = self._aside().with_suffix(".value")
             try:
                 self._write_file(aside, [data])
                 _move(aside, place)
@@ -177,10 +179,26 @@ class Disk:
             if self._fsync:
                 os.fsync(file.fileno())
 
+    def _replacing(self, key: str) -> AbstractContextManager[bool]:
+        return hold(self.root / "locks" / f"{key}.replace")
+
     def _drop_value(self, key: str, name: str) -> None:
-        """Remove a value that was moved to its place for an entry that did not come to be."""
+        """Remove a value that was moved to its place for metadata that did not come."""
         if value_name(self.read(key)) != name:
             self._entry(name).unlink(missing_ok=True)
+
+    def _drop_values(self, key: str) -> int:
+        """Remove the values of an entry that its metadata do not name; return how many."""
+        named, count = value_name(self.read(key)), 0
+        for file in _scan(self.root / "entries" / key[:2]):
+            if file.name.startswith(f"{key}.") and file.name not in (f"{key}.json", named):
+                Path(file.path).unlink(missing_ok=True)
+                count += 1
+        return count
+
+    def _aside(self) -> Path:
+        name = f"{_place()}.{os.getpid()}.{_session}{next(_numbers)}"
+        return self.root / "aside" / name
 
     def _entry(self, name: str) -> Path:
         return self.root / "entries" / name[:2] / name
@@ -201,24 +219,14 @@ class Disk:
             if not _is_orphan(file):
                 continue
             if file.name.endswith(".json"):
-                count += self._finish(Path(file.path))
+                key = _key_in(Path(file.path))
+                with self._replacing(key):
+                    count += self._drop_values(key)
             Path(file.path).unlink(missing_ok=True)
             count += 1
         for file in _scan(self.root / "locks"):
             count += drop(Path(file.path))
         return count
-
-    def _finish(self, note: Path) -> int:
-        """Remove the value of an entry whose metadata never came to their place."""
-        try:
-            fields = json.loads(note.read_bytes())
-            key, name = fields["key"], fields["file"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0  # killed before it was written, so no value was moved
-        if not name or value_name(self.read(key)) == name or not self._entry(name).exists():
-            return 0
-        self._entry(name).unlink(missing_ok=True)
-        return 1
 
 
 def _memory(size: int) -> memoryview:
@@ -235,6 +243,14 @@ def value_name(metadata: bytes | None) -> str | None:
     except (ValueError, KeyError, TypeError):
         return None
     return name if isinstance(name, str) else None
+
+
+def _key_in(note: Path) -> str:
+    """Return the key of metadata that were left aside; none of any entry when they were not yet written."""
+    try:
+        return str(json.loads(note.read_bytes())["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "none"
 
 
 def _scan(folder: Any) -> list[os.DirEntry[str]]:
