@@ -27,6 +27,9 @@ COMMANDS = {
     "validate": Entry("scalable_core.cli.commands.validate", "Say everything that is wrong in a manifest."),
     "plan": Entry("scalable_core.cli.commands.plan", "Show what a run would create and cost."),
     "run": Entry("scalable_core.cli.commands.run", "Run the workflow on a target and release everything."),
+    "runs": Entry("scalable_core.cli.commands.runs", "List the runs of this project."),
+    "report": Entry("scalable_core.cli.commands.report", "Say what happened in a run."),
+    "advise": Entry("scalable_core.cli.commands.advise", "Advise memory, time and workers for a task."),
     "plugins": Entry("scalable_core.cli.commands.plugins", "List and check the installed plugins."),
     "schema": Entry("scalable_core.cli.commands.schema", "Write the JSON Schema of the manifest."),
 }  # fmt: skip

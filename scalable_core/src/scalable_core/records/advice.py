@@ -114,7 +114,7 @@ def advise(
         return None
     memory = bound(peaks, confidence=confidence, beyond=_stopped(used, task, "memory"))
     duration = bound(durations, confidence=confidence, beyond=_stopped(used, task, "timeout"))
-    rows = [row for row in last.tasks if row.task == task and row.state == "done"]
+    rows = list({r.key: r for r in last.tasks if r.task == task and r.state == "done"}.values())
     component = next((row.component for row in reversed(rows) if row.component), None)
     limits = [row.memory for row in last.workers if row.component == component and row.memory]
     spans = [s for s in map(seconds_of_call, rows) if s is not None]

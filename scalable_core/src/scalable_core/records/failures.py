@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
 
@@ -173,22 +174,28 @@ def _cure(
     if row.kind == "worker-lost":
         return (
             "a call can end its worker by os._exit or in native code, and a machine can go away; "
-            "these attempts are not counted against retries:"
+            "these attempts are not counted as retries"
         )
     if row.transient:
-        return f"it may pass when it is tried again: retries: on task {row.task!r}"
+        retries = _task(row, history).get("retries") or 0
+        more = f"more than {retries} retries" if retries else "retries: 2"
+        return f"it may pass when it is tried again: give task {row.task!r} {more}"
     return "the same call would fail again: mend the code or its input"
 
 
 def _component(row: FailureRow, history: RunHistory) -> str:
-    tasks = history.plan.get("tasks") or {}
-    name = (tasks.get(row.task) or {}).get("component")
+    name = _task(row, history).get("component")
     return f"component {name!r}" if name else f"the component of task {row.task!r}"
 
 
 def _timeout(row: FailureRow, history: RunHistory) -> str:
-    seconds = ((history.plan.get("tasks") or {}).get(row.task) or {}).get("timeout")
+    seconds = _task(row, history).get("timeout")
     return format_duration(seconds) if isinstance(seconds, (int, float)) else "shorter than it ran"
+
+
+def _task(row: FailureRow, history: RunHistory) -> Mapping[str, Any]:
+    """Return the manifest's task of a call, as the plan has it; empty without one."""
+    return (history.plan.get("tasks") or {}).get(row.task) or {}
 
 
 def _distinct(names: Iterable[str | None]) -> tuple[str, ...]:

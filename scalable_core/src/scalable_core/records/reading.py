@@ -76,15 +76,9 @@ def read_history(folder: Path) -> RunHistory:
     Raises:
         UsageError: It is not the folder of a run.
     """
-    try:
-        record = read_run(folder)
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        raise _not_a_run(folder, error) from None
-    except Exception as error:  # cattrs raises groups of its own
-        raise _not_a_run(folder, error) from None
     return RunHistory(
         folder=folder,
-        record=record,
+        record=read_record(folder),
         plan=_read_document(folder / "plan.json"),
         tasks=read_rows(folder / "tasks.jsonl", TaskRow),
         workers=read_rows(folder / "workers.jsonl", WorkerRow),
@@ -95,6 +89,23 @@ def read_history(folder: Path) -> RunHistory:
         events=read_rows(folder / "events.jsonl", Event),
         cost=tuple(_read_lines(folder / "cost.jsonl")),
     )
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Return the record of a run's folder; `read_run` with a sentence for everything that can go wrong.
+
+    Raises:
+        UsageError: It is not the folder of a run.
+    """
+    try:
+        record = read_run(folder)
+        seconds_of(record.started), seconds_of(record.ended or record.started)
+    except Exception as error:  # a damaged file; cattrs raises groups of its own
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(
+            f"{folder} is not the folder of a run: {reason}", cure="list the runs: scalable runs"
+        ) from None
+    return record
 
 
 def read_rows(path: Path, cls: type[Row]) -> tuple[Row, ...]:
@@ -128,6 +139,15 @@ def list_runs(runs: Path) -> list[Path]:
     if not runs.is_dir():
         return []
     return sorted(path.parent for path in runs.glob("*/run.json"))
+
+
+def read_all(runs: Path) -> Iterator[RunHistory]:
+    """Yield all runs below a folder that can be read, the latest last."""
+    for folder in list_runs(runs):
+        try:
+            yield read_history(folder)
+        except UsageError:
+            continue
 
 
 def find_run(runs: Path, name: str | None = None) -> Path:
@@ -192,13 +212,6 @@ def _read_document(path: Path) -> Mapping[str, Any]:
 
 def _is_number(annotation: str) -> bool:
     return annotation.removesuffix(" | None") in ("int", "float")
-
-
-def _not_a_run(folder: Path, error: BaseException) -> UsageError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UsageError(
-        f"{folder} is not the folder of a run: {reason}", cure="list the runs: scalable runs"
-    )
 
 
 def last_of_each_call(rows: Sequence[TaskRow]) -> dict[str, TaskRow]:

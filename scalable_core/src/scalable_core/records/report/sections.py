@@ -207,7 +207,7 @@ def _cache(report: Report) -> str:
 def _advice(advice: Sequence[Advice]) -> str:
     if not advice:
         return ""
-    sure = f"{advice[0].confidence:.0%}"
+    sure = f"{advice[0].confidence * 100:g}%"
     rows = []
     for one in advice:
         memory = "" if one.ask_memory is None else f"<b>{size(one.ask_memory)}</b>"

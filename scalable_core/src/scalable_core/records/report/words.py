@@ -115,6 +115,8 @@ def seconds(value: float | None) -> str:
     """Return seconds, short ones in ms."""
     if value is None:
         return "-"
+    if value < 0.0001:
+        return "<0.1ms"
     if value < 0.0995:
         return f"{value * 1000:.2g}ms" if value < 0.0095 else f"{value * 1000:.0f}ms"
     return f"{value:.2f}s" if value < 0.995 else format_duration(value)
