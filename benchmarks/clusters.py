@@ -59,6 +59,9 @@ def session(workers: int, components: int = 1) -> Iterator[Client]:
 def plain(workers: int) -> Iterator[Client]:
     """Dask's own local cluster and client, with worker threads in this process too."""
     shape = {"n_workers": workers, "threads_per_worker": 1, "processes": False}
-    with LocalCluster(**shape, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(**shape, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+    ):
         client.wait_for_workers(workers)
         yield client
