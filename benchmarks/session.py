@@ -10,7 +10,7 @@ from measure import ratio, report, take_turns, wall
 
 from scalable import ScalableSession
 
-RUNS = 11
+RUNS = 31
 
 
 def start_and_close_session(manifest: Path) -> float:
