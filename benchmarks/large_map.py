@@ -1,7 +1,7 @@
 """How long ``client.map`` of 100,000 calls keeps the caller, against Dask's own.
 
-Each measurement has a process of its own, which ends as soon as ``map`` has returned: letting a scheduler of Dask
-drop 100,000 calls that wait takes it many minutes.
+Each measurement has a process of its own, which ends as soon as ``map`` has returned: a scheduler of Dask takes
+many minutes to drop 100,000 calls that wait.
 """
 
 from __future__ import annotations

@@ -328,3 +328,25 @@ def test_no_row_is_lost_when_the_session_closes_at_once(threads: Path) -> None:
     lines = (session.run_dir / "tasks.jsonl").read_text().splitlines()
     assert len({json.loads(line)["key"] for line in lines}) == 2000
     assert run_json(session)["tasks"] == {"total": 2000, "done": 2000, "failed": 0, "cached": 0}
+
+
+def test_a_run_keeps_its_manifest_its_summary_and_no_secret(
+    threads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of a run can be shown to anybody."""
+    monkeypatch.setenv("API_TOKEN", "hunter2-hunter2")
+    threads.write_text(
+        THREADS.replace("memory: 256M}", "memory: 256M, env: {TOKEN: '${API_TOKEN}'}}")
+    )
+    session = ScalableSession.from_yaml(threads)
+    with session as client:
+        token = client.submit(os.environ.get, "TOKEN", task="run_analysis").result(timeout=60)
+
+    texts = [path.read_bytes() for path in session.run_dir.rglob("*") if path.is_file()]
+    manifest = (session.run_dir / "manifest.yaml").read_text()
+    summary = json.loads((session.run_dir / "summary.json").read_text())
+    assert token == "hunter2-hunter2"
+    assert not any(b"hunter2" in text for text in texts)
+    assert "TOKEN: ${API_TOKEN}" in manifest
+    assert "max_workers: 2" in manifest
+    assert [(task["task"], task["done"]) for task in summary["tasks"]] == [("run_analysis", 1)]

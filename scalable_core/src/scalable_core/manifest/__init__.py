@@ -13,16 +13,25 @@ if TYPE_CHECKING:
     from scalable_core.manifest.place import place_problems
     from scalable_core.manifest.schema import manifest_schema
     from scalable_core.manifest.selection import AUTO, Auto
+    from scalable_core.manifest.text import manifest_text
 
 _PUBLIC = {
     "AUTO": "selection",
     "Auto": "selection",
     "manifest_schema": "schema",
+    "manifest_text": "text",
     "place_problems": "place",
     "read_manifest": "load",
 }
 
-__all__ = ["AUTO", "Auto", "manifest_schema", "place_problems", "read_manifest"]
+__all__ = [
+    "AUTO",
+    "Auto",
+    "manifest_schema",
+    "manifest_text",
+    "place_problems",
+    "read_manifest",
+]
 
 
 def __getattr__(name: str) -> Any:

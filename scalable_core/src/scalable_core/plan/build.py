@@ -63,6 +63,7 @@ def build_plan(manifest: Manifest, *, environ: Mapping[str, str] | None = None) 
         unused=unused,
         stores=_stores(manifest, folder, os.environ if environ is None else environ),
         problems=(*manifest.problems, *_unused_problems(unused)),
+        document=manifest.document,
     )
 
 

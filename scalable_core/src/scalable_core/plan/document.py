@@ -25,6 +25,7 @@ from scalable_core.types import (
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain data with ``schema`` first; secrets appear as the variables' names."""
     data = to_data(plan)
+    del data["document"]
     if plan.cost is not None:
         data["cost"]["unpriced"] = list(plan.cost.unpriced)
     return {"schema": PLAN_SCHEMA, **data}

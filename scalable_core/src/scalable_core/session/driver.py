@@ -125,7 +125,9 @@ def _interrupts(sink: EventSink) -> Iterator[None]:
         if received != 2:
             raise KeyboardInterrupt
         message = "still releasing what the run has started; interrupt once more to give up waiting"
-        sink.emit(Event(time=time.time(), kind="interrupt.again", message=message))
+        event = Event(time=time.time(), kind="interrupt.again", message=message)
+        # From a thread: this one may hold a lock that the sink needs.
+        threading.Thread(target=sink.emit, args=(event,), daemon=True).start()
 
     previous = {
         number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)

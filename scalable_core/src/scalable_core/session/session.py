@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import os
 import socket
 import sys
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scalable_core import __version__
 from scalable_core.artifacts import artifact_uri, to_artifact_bytes
 from scalable_core.errors import ProviderError, ScalableError, UsageError
-from scalable_core.manifest import AUTO
+from scalable_core.manifest import AUTO, manifest_text
 from scalable_core.plan import plan_document
 from scalable_core.plugins import PluginHost
 from scalable_core.records import RunFolder, new_run_id
@@ -34,12 +35,15 @@ from scalable_core.types import (
     Progress,
     RunRecord,
     TaskCounts,
+    to_data,
 )
 
 if TYPE_CHECKING:
     from scalable_core.member.bundle import Bundle
     from scalable_core.session.client import ScalableClient
     from scalable_core.session.kept import KeptResults
+
+logger = logging.getLogger("scalable")
 
 
 class ScalableSession:
@@ -151,6 +155,7 @@ class ScalableSession:
         self._plan = plan = plan or self._plan
         self._folder = RunFolder(self.run_dir, self._new_record(plan))
         self._folder.write_document("plan.json", plan_document(plan))
+        self._folder.write_text("manifest.yaml", manifest_text(plan.document))
         _open_sessions.add(self)
         self._say("run.started", f"run {self.run_id}", run_dir=str(self.run_dir))
         try:
@@ -200,6 +205,8 @@ class ScalableSession:
             return
         self._closed = True
         _open_sessions.discard(self)
+        if isinstance(error, KeyboardInterrupt) and self._folder is not None:
+            self._say("interrupt", "interrupted: releasing what the run has started")
         progress, trouble = Progress(), None
         try:
             progress = self.progress()
@@ -281,7 +288,13 @@ class ScalableSession:
             tasks={**totals, "cached": self._kept.count if self._kept else 0},
             workers={"added": progress.added, "lost": progress.lost},
         )
-        self._say("run.ended", f"run {self.run_id} {record.status}", status=record.status)
+        self._say(
+            "run.ended",
+            f"run {self.run_id} {record.status}",
+            status=record.status,
+            progress=to_data(progress),
+        )
+        _summarise(folder)
         self._host.run_recorded(record, self._context())
         folder.close()
 
@@ -328,6 +341,18 @@ class _Tee:
     def emit(self, event: Event) -> None:
         for sink in self._sinks:
             sink.emit(event)
+
+
+def _summarise(folder: RunFolder) -> None:
+    """Write what the rows come to; a run's records are whole without it."""
+    from scalable_core.records.reading import read_history
+    from scalable_core.records.summary import summarise, summary_document
+
+    try:
+        summary = summarise(read_history(folder.path))
+        folder.write_document("summary.json", summary_document(summary))
+    except (OSError, ValueError) as error:
+        logger.warning("no summary of %s was written: %s", folder.path, error)
 
 
 def _status(error: BaseException | None) -> str:

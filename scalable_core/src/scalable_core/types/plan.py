@@ -88,6 +88,7 @@ class Plan:
         online: Images are resolved to digests.
         cost: The provider's estimate; None until it is asked.
         problems: Warnings to show with the plan.
+        document: The manifest as plain data, secrets as templates; a run keeps it, `plan.json` does not.
     """
 
     project: Project
@@ -107,6 +108,7 @@ class Plan:
     cost: CostEstimate | None = None
     forecast: Mapping[str, Any] | None = None
     problems: tuple[Problem, ...] = ()
+    document: Mapping[str, Any] = {}
 
     def group(self, name: str) -> WorkerGroup:
         """Return the group of a component.
