@@ -55,10 +55,16 @@ def _work(
     channel: socket.socket, watch: _Watch, *, config: dict[str, Any], options: dict[str, Any]
 ) -> None:
     """Run a Dask worker until it closes or is told to."""
+    import logging
+
     import dask.config
     from dask.multiprocessing import default_initializer
     from distributed import Worker
 
+    # What a call raises reaches its future and the records; the terminal need not say it for each attempt.
+    logging.getLogger("distributed.worker").addFilter(
+        lambda record: not str(record.msg).startswith("Compute Failed")
+    )
     dask.config.refresh()  # the environment may hold configuration
     dask.config.set(config)
     default_initializer()
