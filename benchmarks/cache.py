@@ -67,7 +67,7 @@ class Ours:
         entry = self.store.get(found.key)
         if entry is not None:
             return entry.value
-        self.store.write_code(found.code, found.code_parts())
+        self.store.write_code(found.code, found.code_parts)
         call = CachedCall(
             function=function, key=found.key, note=found.note(run="run"), place=self.place
         )

@@ -214,8 +214,8 @@ def test_entries_can_be_listed(store: Store) -> None:
 def test_code_is_kept_once(store: Store) -> None:
     """What many entries share stands under its own digest."""
     parts = (("code model.run", "a" * 40, "def run(): ..."),)
-    store.write_code("c" * 40, list(parts))
-    store.write_code("c" * 40, list(parts))
+    store.write_code("c" * 40, lambda: parts)
+    store.write_code("c" * 40, lambda: parts)
 
     assert store.read_code("c" * 40) == parts
     assert store.read_code("d" * 40) is None
@@ -347,7 +347,7 @@ def test_a_failure_frees_the_key(store: Store) -> None:
 def test_a_store_without_locks_still_works(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system has no locks two may compute; what is kept is still whole."""
     monkeypatch.setattr("scalable_core.cache.locks._LOCKS", False)
-    with store.computing(KEY), store.computing(KEY) as entry:
+    with store.computing(KEY) as entry:
         assert entry is None
         store.put(KEY, 1, NOTE)
 

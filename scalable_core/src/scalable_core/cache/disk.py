@@ -4,7 +4,7 @@
     entries/ab/<key>.<digest>.npy    the value, named by its content
     code/ab/<digest>.json            what many entries share: the code they were computed with
     aside/<writer>.json, .value      what is being written
-    locks/<key>                      who is computing what
+    locks                            who is computing what
 
 A writer leaves its metadata aside first, then moves the value to its place, then the metadata: what it had
 done when it was killed can be told from what is still aside.
@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from scalable_core.cache.locks import drop, hold
+from scalable_core.cache.locks import hold
 from scalable_core.cache.values import Buffer
 
 _DAY = 86_400
@@ -45,7 +45,6 @@ class Disk:
     def __init__(self, root: Path, *, fsync: bool = False) -> None:
         self.root = root
         self._fsync = fsync
-        self._code: set[str] = set()
 
     # Reading
 
@@ -124,7 +123,11 @@ class Disk:
                 if name is not None:
                     _move(value, self._entry(name))
                     moved = True
-                if only_if_absent:
+                if (
+                    only_if_absent and name is None
+                ):  # of two at once the last wins, and is whole too
+                    written = not place.exists() and _move(note, place)
+                elif only_if_absent:
                     written = _link(note, place)
                 else:
                     self._write_file(value, [metadata])
@@ -145,17 +148,15 @@ class Disk:
 
     def write_code(self, digest: str, data: bytes) -> None:
         """Keep what many entries share, once."""
-        if digest in self._code:
-            return
         place = self._code_file(digest)
-        if not place.exists():
-            aside = self._aside().with_suffix(".value")
-            try:
-                self._write_file(aside, [data])
-                _move(aside, place)
-            finally:
-                aside.unlink(missing_ok=True)
-        self._code.add(digest)
+        if place.exists():
+            return
+        aside = self._aside().with_suffix(".value")
+        try:
+            self._write_file(aside, [data])
+            _move(aside, place)
+        finally:
+            aside.unlink(missing_ok=True)
 
     def remove(self, key: str) -> None:
         """Remove an entry and its value."""
@@ -180,7 +181,7 @@ class Disk:
                 os.fsync(file.fileno())
 
     def _replacing(self, key: str) -> AbstractContextManager[bool]:
-        return hold(self.root / "locks" / f"{key}.replace")
+        return hold(self.root / "locks", f"{key} replaced")
 
     def _drop_value(self, key: str, name: str) -> None:
         """Remove a value that was moved to its place for metadata that did not come."""
@@ -208,7 +209,7 @@ class Disk:
 
     def lock(self, key: str) -> AbstractContextManager[bool]:
         """Wait for, and hold, the right to compute a key; False where locks cannot be had."""
-        return hold(self.root / "locks" / key)
+        return hold(self.root / "locks", key)
 
     # Orphans
 
@@ -224,8 +225,6 @@ class Disk:
                     count += self._drop_values(key)
             Path(file.path).unlink(missing_ok=True)
             count += 1
-        for file in _scan(self.root / "locks"):
-            count += drop(Path(file.path))
         return count
 
 

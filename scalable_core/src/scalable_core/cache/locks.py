@@ -1,8 +1,15 @@
-"""Locks between the processes of one machine: files that the system unlocks when their holder dies."""
+"""Locks on names, between the threads and the processes of one machine.
+
+Each name is one byte of one file, locked with `lockf`: nothing is created or left, and the system lets go of
+what a process held when it dies. A process opens the file once for all its threads, because closing it lets go
+of all that it holds.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,67 +22,80 @@ except ImportError:  # Windows has no such locks; two processes may then compute
 else:
     _LOCKS = True
 
+_guard = threading.Lock()
+_threads: dict[tuple[int, str, str], tuple[threading.Lock, int]] = {}
+_files: dict[tuple[int, str], tuple[int, int]] = {}
+
 
 @contextmanager
-def hold(path: Path) -> Iterator[bool]:
-    """Wait for a lock and hold it; False where locks cannot be had."""
-    descriptor = _take(path)
+def hold(path: Path, name: str) -> Iterator[bool]:
+    """Wait for a name and hold it; False where other processes cannot be kept from it.
+
+    Args:
+        path: The file of locks.
+        name: What is locked.
+    """
+    mine = os.getpid(), str(path), name
+    with _guard:
+        lock, users = _threads.get(mine, (threading.Lock(), 0))
+        _threads[mine] = lock, users + 1
     try:
-        yield descriptor is not None
+        with lock, _opened(path) as descriptor:
+            place = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
+            held = descriptor is not None and _lock(descriptor, place)
+            try:
+                yield held
+            finally:
+                if descriptor is not None and held:
+                    fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, place)
     finally:
-        if descriptor is not None:
-            path.unlink(missing_ok=True)  # while it is held: whoever waits looks again
-            os.close(descriptor)
+        with _guard:
+            lock, users = _threads.pop(mine)
+            if users > 1:
+                _threads[mine] = lock, users - 1
 
 
-def _take(path: Path) -> int | None:
-    """Take a lock, however long it takes; return its descriptor, None where locks cannot be had."""
+@contextmanager
+def _opened(path: Path) -> Iterator[int | None]:
+    """Open the file of locks, once for all threads that use it at a time; None where that cannot be."""
+    mine = os.getpid(), str(path)
+    try:
+        with _guard:
+            descriptor, users = _files.get(mine) or (_open(path), 0)
+            _files[mine] = descriptor, users + 1
+    except OSError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        with _guard:
+            descriptor, users = _files.pop(mine)
+            if users > 1:
+                _files[mine] = descriptor, users - 1
+            else:
+                os.close(descriptor)
+
+
+def _open(path: Path) -> int:
     if not _LOCKS:
-        return None
+        raise OSError("no locks on this system")
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _lock(descriptor: int, place: int) -> bool:
+    """Lock one byte, however long it takes; False where that cannot be."""
     delay = 0.001
     while True:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(descriptor, path):
-                return descriptor
-            os.close(descriptor)  # its holder has removed it meanwhile
-        except BlockingIOError:
-            os.close(descriptor)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            return True
+        except (BlockingIOError, PermissionError):  # somebody holds it
             time.sleep(delay)
             delay = min(delay * 1.5, 0.25)
         except OSError:
-            os.close(descriptor)
-            return None
-
-
-def drop(path: Path) -> int:
-    """Remove a lock that nobody holds; return how many that were."""
-    if not _LOCKS:
-        return 0
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except OSError:
-        return 0
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(descriptor, path):
-            path.unlink(missing_ok=True)
-            return 1
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
-    return 0
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        there = os.stat(path)
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(os.fstat(descriptor), there)
+            return False

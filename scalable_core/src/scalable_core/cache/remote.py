@@ -34,7 +34,6 @@ class Remote:
         self._base = base.rstrip("/")
         self._listed = listed
         self._keys: set[str] | None = None
-        self._code: set[str] = set()
 
     def read(self, key: str) -> bytes | None:
         """Return the metadata of an entry; None when there is none."""
@@ -87,10 +86,7 @@ class Remote:
 
     def write_code(self, digest: str, data: bytes) -> None:
         """Keep what many entries share, once."""
-        if digest not in self._code:
-            place = f"{self._base}/code/{digest[:2]}/{digest}.json"
-            self._put(place, data, only_if_absent=True)
-            self._code.add(digest)
+        self._put(f"{self._base}/code/{digest[:2]}/{digest}.json", data, only_if_absent=True)
 
     def remove(self, key: str) -> None:
         """Remove an entry and its value."""

@@ -114,6 +114,7 @@ class Store:
         self._secret = secret
         self._report = report or (lambda event: None)
         self._replace: set[str] = set()
+        self._code: set[str] = set()
         self._out_of_reach = 0.0
         self._uploads: Uploads | None = None
         if self.disk is not None and remote is not None:
@@ -180,10 +181,18 @@ class Store:
         with self.disk.lock(key):
             yield self.get(key)
 
-    def write_code(self, digest: str, parts: Sequence[tuple[str, str, str]]) -> None:
-        """Keep the parts that all calls of a function share: name, digest and text of each."""
+    def write_code(self, digest: str, parts: Callable[[], Sequence[tuple[str, str, str]]]) -> None:
+        """Keep the parts that all calls of a function share, once.
+
+        Args:
+            digest: `Fingerprint.code`.
+            parts: Gives name, digest and text of each: `Fingerprint.code_parts`, not called.
+        """
+        if digest in self._code:
+            return
         try:
-            self._first().write_code(digest, json.dumps(parts, indent=0).encode())
+            self._first().write_code(digest, json.dumps(parts(), indent=0).encode())
+            self._code.add(digest)
         except Exception as error:
             self._say("failed", digest, f"the code of a function is not kept: {error}")
 

@@ -36,6 +36,7 @@ class Uploads:
         self._fail = fail
         self._marks = disk.root / "unsent"
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._code: set[str] = set()
         self._open = 0
         self._changed = threading.Condition()
         self._threads = 0
@@ -91,8 +92,9 @@ class Uploads:
             name = value_name(metadata)
             buffers = [memoryview(self._disk.read_value(name))] if name else []
             code = json.loads(metadata).get("code")
-            shared = self._disk.read_code(code) if code else None
+            shared = self._disk.read_code(code) if code and code not in self._code else None
             if shared is not None:
                 self._remote.write_code(code, shared)
+                self._code.add(code)
             self._remote.write(key, metadata, name, buffers, only_if_absent=not replace)
         mark.unlink(missing_ok=True)

@@ -114,7 +114,7 @@ class KeptResults:
             return None
         if found.code not in self._codes:
             self._codes.add(found.code)
-            self.store.write_code(found.code, found.code_parts())
+            self.store.write_code(found.code, found.code_parts)
         return found
 
     def name(self, found: Fingerprint, name: str) -> str:
