@@ -14,6 +14,7 @@ from scalable_core.errors import PlanDriftError, UsageError
 from scalable_core.types import (
     PLAN_SCHEMA,
     CostEstimate,
+    Forecast,
     Manifest,
     Plan,
     WorkerGroup,
@@ -86,12 +87,15 @@ def restore_plan(document: Mapping[str, Any], fresh: Plan, manifest: Manifest) -
         groups = tuple(from_data(group, WorkerGroup) for group in document["groups"])
         cost = document.get("cost")
         estimate = None if cost is None else from_data(_without(cost, "unpriced"), CostEstimate)
+        known = document.get("forecast")
+        forecast = None if known is None else from_data(known, Forecast)
         today = {group.name: group for group in fresh.groups}
         groups = tuple(evolve(group, env=today[group.name].env) for group in groups)
         return evolve(
             fresh,
             groups=groups,
             cost=estimate,
+            forecast=forecast,
             online=bool(document["online"]),
             adaptive=bool(document["adaptive"]),
             minimum=int(document["minimum"]),

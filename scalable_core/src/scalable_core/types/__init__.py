@@ -18,6 +18,15 @@ from scalable_core.types.context import (
 )
 from scalable_core.types.convert import from_data, to_data
 from scalable_core.types.cost import CostEstimate, CostLine
+from scalable_core.types.forecast import (
+    Forecast,
+    GroupForecast,
+    History,
+    NoHistory,
+    PastRun,
+    PastTask,
+    ServiceProfile,
+)
 from scalable_core.types.image import ImageRequest, ResolvedImage
 from scalable_core.types.manifest import Component, Expect, Manifest, Project, Target, Task
 from scalable_core.types.options import Adaptive, option
@@ -52,12 +61,18 @@ __all__ = [
     "EventSink",
     "Expect",
     "FailureRow",
+    "Forecast",
+    "GroupForecast",
+    "History",
     "HookContext",
     "ImageRequest",
     "LazyCluster",
     "Manifest",
+    "NoHistory",
     "NullSink",
     "OptionsLookup",
+    "PastRun",
+    "PastTask",
     "Plan",
     "Problem",
     "Progress",
@@ -68,6 +83,7 @@ __all__ = [
     "ResourceRow",
     "RunRecord",
     "Secret",
+    "ServiceProfile",
     "Settings",
     "Stores",
     "Target",

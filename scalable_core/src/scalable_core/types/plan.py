@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from scalable_core.types.cost import CostEstimate
+from scalable_core.types.forecast import Forecast
 from scalable_core.types.image import ResolvedImage
 from scalable_core.types.manifest import Project, Target, Task
 from scalable_core.types.problem import Problem
@@ -87,6 +88,7 @@ class Plan:
         unused: Components that no task names; they get no workers.
         online: Images are resolved to digests.
         cost: The provider's estimate; None until it is asked.
+        forecast: How long and how many, which the estimate prices; None until it is decided.
         problems: Warnings to show with the plan.
         document: The manifest as plain data, secrets as templates; a run keeps it, `plan.json` does not.
     """
@@ -106,7 +108,7 @@ class Plan:
     stores: Stores
     online: bool = False
     cost: CostEstimate | None = None
-    forecast: Mapping[str, Any] | None = None
+    forecast: Forecast | None = None
     problems: tuple[Problem, ...] = ()
     document: Mapping[str, Any] = {}
 
