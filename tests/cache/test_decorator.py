@@ -166,8 +166,8 @@ def test_a_worker_needs_little() -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "assert 'scalable_core.cache.fingerprint' not in own, own\n"
         "assert own <= {'scalable_core.errors', 'scalable_core.cache'} | {\n"
-        "    f'scalable_core.cache.{name}' for name in 'call decorator disk locks metadata remote'\n"
-        "    ' signing store uploads values'.split()}, own\n"
+        "    f'scalable_core.cache.{name}' for name in 'call decorator disk level locks metadata'\n"
+        "    ' remote signing store uploads values writers'.split()}, own\n"
     )
 
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

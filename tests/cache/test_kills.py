@@ -95,7 +95,7 @@ def test_what_a_living_writer_is_writing_is_not_collected(tmp_path: Path) -> Non
     store.put("a" * 40, np.arange(3), {"function": "f"})
     assert store.disk is not None
     (aside,) = [tmp_path / "aside"]
-    from scalable_core.cache.disk import _place
+    from scalable_core.cache.writers import _place
 
     mine = aside / f"{_place()}.{os.getpid()}.abc.value"
     mine.write_bytes(b"x")

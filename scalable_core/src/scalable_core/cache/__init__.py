@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     )
     from scalable_core.cache.files import FileDigests
     from scalable_core.cache.fingerprint import CallKeys, Fingerprint
+    from scalable_core.cache.level import CacheEvent
     from scalable_core.cache.metadata import Entry
-    from scalable_core.cache.store import CacheEvent, Store
+    from scalable_core.cache.store import Store
     from scalable_core.cache.uncacheable import Uncacheable
 
 _HOMES = {
-    "CacheEvent": "store",
+    "CacheEvent": "level",
     "CacheOptions": "decorator",
     "CachedCall": "call",
     "CachedMap": "call",

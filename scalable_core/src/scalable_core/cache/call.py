@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scalable_core.cache.level import CacheEvent
 from scalable_core.cache.remote import Remote
 from scalable_core.cache.signing import key_from
-from scalable_core.cache.store import CacheEvent, Store
+from scalable_core.cache.store import Store
 
 #: Topic under which workers tell the scheduler what happened (`distributed.Client.subscribe_topic`).
 TOPIC = "scalable-cache"

@@ -13,13 +13,8 @@ done when it was killed can be told from what is still aside.
 from __future__ import annotations
 
 import errno
-import functools
-import itertools
 import json
 import os
-import secrets
-import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -27,11 +22,9 @@ from typing import Any
 
 from scalable_core.cache.locks import hold
 from scalable_core.cache.values import Buffer
+from scalable_core.cache.writers import is_orphan, new_name
 
-_DAY = 86_400
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
-_numbers = itertools.count()
-_session = secrets.token_hex(4)
 
 
 class Disk:
@@ -198,8 +191,7 @@ class Disk:
         return count
 
     def _aside(self) -> Path:
-        name = f"{_place()}.{os.getpid()}.{_session}{next(_numbers)}"
-        return self.root / "aside" / name
+        return self.root / "aside" / new_name()
 
     def _entry(self, name: str) -> Path:
         return self.root / "entries" / name[:2] / name
@@ -217,7 +209,7 @@ class Disk:
         """Remove what writers that are no more have left behind; return how many files."""
         count = 0
         for file in _scan(self.root / "aside"):
-            if not _is_orphan(file):
+            if not is_orphan(file):
                 continue
             if file.name.endswith(".json"):
                 key = _key_in(Path(file.path))
@@ -292,30 +284,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@functools.cache
-def _place() -> str:
-    """Return a name for this machine, or this container: process ids mean something within one only."""
-    try:
-        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
-    except OSError:
-        space = "0"
-    return f"{socket.gethostname().replace('.', '-')}_{space}"
-
-
-def _is_orphan(file: os.DirEntry[str]) -> bool:
-    """Say whether the writer of a file aside is no more."""
-    place, _, rest = file.name.partition(".")
-    pid = rest.partition(".")[0]
-    try:
-        if time.time() - file.stat().st_mtime > _DAY:
-            return True
-        if place != _place():
-            return False
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return True
-    except (FileNotFoundError, PermissionError):
-        return False
-    return False

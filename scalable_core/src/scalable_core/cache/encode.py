@@ -11,7 +11,6 @@ order of a dict counts, that of a set does not.
 
 from __future__ import annotations
 
-import copyreg
 import functools
 import hashlib
 import struct
@@ -23,6 +22,13 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
+from scalable_core.cache.objects import (
+    write_compiled,
+    write_dask,
+    write_object,
+    write_sentinel,
+    write_variable,
+)
 from scalable_core.cache.uncacheable import Uncacheable
 
 
@@ -208,78 +214,6 @@ def _inert(encoder: Encoder, value: object) -> None:
     encoder.put(b"k", type(value).__name__.encode())
 
 
-def _sentinel(encoder: Encoder, value: object) -> None:
-    encoder.put(b"o", encoder.name_of(value).encode())
-
-
-def _variable(encoder: Encoder, value: Any) -> None:
-    encoder.put(b"w", type(value).__name__.encode())
-    encoder.put(b"w", repr(value).encode())
-    encoder.add(getattr(value, "__bound__", None))
-    encoder.add(getattr(value, "__constraints__", ()))
-
-
-def _dask(encoder: Encoder, value: Any) -> None:
-    """Write what an object says to Dask of itself, in this module's own form."""
-    import dask
-    from dask.tokenize import TokenizationError, normalize_token
-
-    if encoder.again(value):
-        return
-    try:
-        with dask.config.set({"tokenize.ensure-deterministic": True}):
-            said = normalize_token(value)
-    except TokenizationError as error:
-        raise Uncacheable("", f"holds {_named(value)}: {_first_line(error)}") from None
-    encoder.refer(b"D", type(value))
-    encoder.add(said)
-
-
-def _object(encoder: Encoder, value: Any) -> None:
-    """Take an object apart as pickle does, which is what a worker would get to see of it."""
-    if encoder.again(value):
-        return
-    kind = type(value)
-    try:
-        reduce: Callable[[Any], Any] | None = copyreg.dispatch_table.get(kind)
-        parts: Any = reduce(value) if reduce else value.__reduce_ex__(4)
-    except RecursionError:
-        raise
-    except Exception as error:
-        raise Uncacheable("", f"holds {_named(value)}: {_first_line(error)}") from None
-    encoder.refer(b"O", kind)
-    if isinstance(parts, str):
-        home = getattr(value, "__module__", None) or kind.__module__
-        if encoder.code(kind).startswith("project"):
-            raise Uncacheable("", f"holds {_named(value)}, which is only known by its name {parts}")
-        encoder.put(b"g", f"{home}:{parts}".encode())
-        return
-    taken: list[Any] = list(parts)
-    make, arguments, state, items, pairs, setter = taken + [None] * (6 - len(taken))
-    for part in (make, arguments, state, setter):
-        encoder.add(part)
-    encoder.add(None if items is None else list(items))
-    encoder.add(None if pairs is None else list(pairs))
-
-
-def _compiled(encoder: Encoder, value: Any) -> None:
-    """Write a function that numba has compiled as the one it was compiled from."""
-    plain = getattr(value, "py_func", None)
-    if plain is None:
-        _object(encoder, value)
-    else:
-        encoder.refer(b"j", plain)
-        encoder.add(getattr(value, "targetoptions", None))
-
-
-def _named(value: object) -> str:
-    return f"a {type(value).__module__}.{type(value).__qualname__}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _find_writer(kind: type) -> Callable[[Encoder, Any], None]:
     """Choose how the instances of one type are written."""
     if issubclass(kind, (type, *CODE)) or kind.__name__ == "cython_function_or_method":
@@ -287,10 +221,10 @@ def _find_writer(kind: type) -> Callable[[Encoder, Any], None]:
     if issubclass(kind, PurePath):
         return _path
     if hasattr(kind, "__dask_tokenize__"):
-        return _dask
+        return write_dask
     module = str(kind.__module__).partition(".")[0]
     if module == "numba":
-        return _compiled
+        return write_compiled
     if module in ("numpy", "pandas"):
         from scalable_core.cache.tables import find_writer
 
@@ -298,8 +232,8 @@ def _find_writer(kind: type) -> Callable[[Encoder, Any], None]:
         if write is not None:
             return write
     elif module not in sys.stdlib_module_names and _has_own_normalizer(kind):
-        return _dask
-    return _object
+        return write_dask
+    return write_object
 
 
 def _has_own_normalizer(kind: type) -> bool:
@@ -329,9 +263,9 @@ _WRITERS: dict[type, Callable[[Encoder, Any], None]] = {
     bytearray: _bytearray,
     memoryview: _memoryview,
     types.MethodType: _method,
-    object: _sentinel,
+    object: write_sentinel,
     typing.ForwardRef: lambda encoder, value: encoder.put(b"fr", repr(value).encode()),
-    typing.TypeVar: _variable,
-    typing.ParamSpec: _variable,
+    typing.TypeVar: write_variable,
+    typing.ParamSpec: write_variable,
     **dict.fromkeys(_INERT, _inert),
 }

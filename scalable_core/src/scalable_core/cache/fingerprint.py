@@ -26,9 +26,10 @@ from scalable_core.cache.decorator import (
 )
 from scalable_core.cache.encode import CODE, Encoder
 from scalable_core.cache.files import FileDigests
+from scalable_core.cache.functions import name_in
 from scalable_core.cache.packages import versions_of
 from scalable_core.cache.parts import Part, describe, digest_parts
-from scalable_core.cache.reach import Code, code_of, name_in
+from scalable_core.cache.reach import Code, code_of
 from scalable_core.cache.uncacheable import Uncacheable
 
 #: Changes when keys are computed in another way; results of before are then computed again.
@@ -180,6 +181,8 @@ class CallKeys:
             digest = encoder.digest(value).hex()
         except Uncacheable as error:
             raise Uncacheable(error.part or part, error.reason, cure=error.cure) from None
+        except Exception as error:  # whatever objects do when they are looked at
+            raise Uncacheable(part, f"cannot be looked at: {error!r}") from error
         return Part(part, digest, functools.partial(describe, value))
 
     def _content_part(self, part: str, value: Any) -> Part:

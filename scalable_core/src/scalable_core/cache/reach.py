@@ -8,7 +8,6 @@ because workers would import something else than was looked at here.
 from __future__ import annotations
 
 import functools
-import importlib.machinery
 import sys
 import threading
 import types
@@ -22,6 +21,13 @@ from typing import Any
 from scalable_core.cache.bytecode import chains, normal_form
 from scalable_core.cache.decorator import ATTRIBUTE, is_wrapper
 from scalable_core.cache.encode import CODE, Encoder
+from scalable_core.cache.functions import (
+    functions_in,
+    is_imported,
+    is_published,
+    label_of,
+    name_in,
+)
 from scalable_core.cache.guards import MISSING, Guards, contents
 from scalable_core.cache.names import Named, Names
 from scalable_core.cache.packages import Origin, distribution_of, origin_of_file, origin_of_module
@@ -78,8 +84,10 @@ def code_of(root: Any, content: Content) -> Code:
                 found = walk.run(root)
             except Uncacheable as error:
                 found = error.with_traceback(None)
+            except Exception as error:  # whatever the project's objects do when they are looked at
+                found = Uncacheable(f"code {root!r}", f"cannot be looked at: {error!r}")
             known = _memo[id(root)] = root, walk.guards, found
-            if len(_memo) > 1024:
+            if len(_memo) > 256:
                 _memo.popitem(last=False)
         _memo.move_to_end(id(root))
     if isinstance(known[2], Uncacheable):
@@ -126,11 +134,11 @@ class _Walk:
             return self._function_token(code)
         if isinstance(code, (type, types.ModuleType)):
             is_class = isinstance(code, type)
-            name = f"class {_label(code)}" if is_class else f"module {code.__name__}"
+            name = f"class {label_of(code)}" if is_class else f"module {code.__name__}"
             if self._note(code.__module__ if is_class else code.__name__) != "project":
                 return name
             return self._wait(name, code, self._look_at_class if is_class else self._look_at_module)
-        inner = _functions_in(code)
+        inner = functions_in(code)
         if inner:
             return " ".join([type(code).__name__, *map(self._token, inner)])
         owner = getattr(code, "__objclass__", None) or getattr(code, "__self__", None)
@@ -146,18 +154,18 @@ class _Walk:
         home = function.__globals__.get("__name__")
         known = isinstance(home, str) and home in sys.modules
         file = function.__code__.co_filename
-        name = f"code {_label(function)}"
+        name = f"code {label_of(function)}"
         if file.startswith(
             "<attrs generated"
         ):  # follows from the fields; holds a hash that is random
             self._note("attr")
-            return f"generated {_label(function)}"
+            return f"generated {label_of(function)}"
         if (origin_of_module(home) if known else origin_of_file(file)) == "project":
             self._note(home if known else None)
             return self._wait(name, function, self._look_at_function)
         self._note(home)
-        if _is_published(function):
-            return f"function {_label(function)}"
+        if is_published(function):
+            return f"function {label_of(function)}"
         return self._wait(name, function, self._look_at_foreign)
 
     def _wait(self, name: str, code: Any, look: Callable[[str, Any], None]) -> str:
@@ -191,7 +199,7 @@ class _Walk:
     def _look_at_foreign(self, name: str, function: types.FunctionType) -> None:
         """What a package has made for the project, as decorators do: what it closes over counts."""
         self.guards.function(function)
-        self._parts[name] = Part(name, digest_parts([("foreign", _label(function))]))
+        self._parts[name] = Part(name, digest_parts([("foreign", label_of(function))]))
         self._look_inside(name, function, skip=_WEAK)
         wrapped = function.__dict__.get("__wrapped__")
         if wrapped is not None:
@@ -218,7 +226,7 @@ class _Walk:
         self.guards.file(code.co_filename)
         source = source_file(code.co_filename)
         written = source.find(code) if source is not None else None
-        if source is not None and written is None and _is_imported(function):
+        if source is not None and written is None and is_imported(function):
             raise Uncacheable(
                 name,
                 f"was changed in {code.co_filename} after it was imported",
@@ -312,46 +320,3 @@ class _Walk:
         for key, value in sorted(vars(module).items()):
             if not (key.startswith("__") and key.endswith("__")):
                 self._value(f"global {module.__name__}.{key}", value, vars(module))
-
-
-def _label(code: Any) -> str:
-    return f"{code.__module__}.{code.__qualname__}"
-
-
-def _functions_in(code: Any) -> list[Any]:
-    """Return the functions that a descriptor or a cache is made of."""
-    if isinstance(code, property):
-        found = [code.fget, code.fset, code.fdel]
-    elif isinstance(code, functools.cached_property):
-        found = [code.func]
-    else:
-        found = [getattr(code, "__wrapped__", None) or getattr(code, "__func__", None)]
-    return [each for each in found if each is not None]
-
-
-def _is_published(function: types.FunctionType) -> bool:
-    """Say whether a function is found in a module of its package under its own name."""
-    module = sys.modules.get(function.__module__ or "")
-    if module is None or origin_of_module(function.__module__) == "project":
-        return False
-    found: Any = module
-    for name in function.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is function
-
-
-def _is_imported(function: types.FunctionType) -> bool:
-    """Say whether workers get a function by importing the very file that it was loaded from."""
-    name = function.__globals__.get("__name__")
-    module = sys.modules.get(name) if isinstance(name, str) and name != "__main__" else None
-    loader = getattr(getattr(module, "__spec__", None), "loader", None)
-    return (
-        type(loader) is importlib.machinery.SourceFileLoader
-        and getattr(module, "__file__", None) == function.__code__.co_filename
-    )
-
-
-def name_in(space: dict[str, Any], sentinel: object) -> str | None:
-    """Return the global name of a bare ``object()``, by which it is told from others."""
-    found = next((name for name, value in space.items() if value is sentinel), None)
-    return None if found is None else f"{space.get('__name__')}.{found}"

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from scalable_core.cache.disk import Disk
+from scalable_core.cache.level import CacheEvent, Level, check_names
 from scalable_core.cache.metadata import SCHEMA, DamagedError, Entry, seal, unseal
 from scalable_core.cache.uploads import Uploads
 from scalable_core.cache.values import ENDINGS, Buffer, Encoded, decode, encode
@@ -29,57 +30,6 @@ from scalable_core.cache.values import ENDINGS, Buffer, Encoded, decode, encode
 _INLINE = 8192
 #: Seconds for which a shared place that could not be read is left alone.
 _REST = 60.0
-
-
-class CacheEvent(NamedTuple):
-    """Something the user should hear of.
-
-    Attributes:
-        kind: ``damaged`` (removed, a miss), ``failed`` (not written), ``refused`` (an unsigned pickle),
-            ``unreadable`` (left as it is, a miss).
-        key: The entry's.
-        message: One sentence.
-    """
-
-    kind: str
-    key: str
-    message: str
-
-
-class Level(Protocol):
-    """A place for entries: `scalable_core.cache.disk.Disk` or `scalable_core.cache.remote.Remote`."""
-
-    def read(self, key: str) -> bytes | None:
-        """Return the metadata of an entry; None when there is none."""
-
-    def read_value(self, name: str) -> Buffer:
-        """Return the bytes of a value."""
-
-    def keys(self) -> Iterator[str]:
-        """Yield the keys of all entries."""
-
-    def read_code(self, digest: str) -> bytes | None:
-        """Return what was kept under the digest of some code."""
-
-    def write(
-        self,
-        key: str,
-        metadata: bytes,
-        name: str | None,
-        buffers: Sequence[Buffer],
-        *,
-        only_if_absent: bool,
-    ) -> bool:
-        """Put an entry in its place."""
-
-    def write_code(self, digest: str, data: bytes) -> None:
-        """Keep what many entries share."""
-
-    def remove(self, key: str) -> None:
-        """Remove an entry and its value."""
-
-    def collect(self) -> int:
-        """Remove what killed writers left."""
 
 
 class Store:
@@ -285,7 +235,7 @@ class Store:
             del fields["schema"]
             parts = tuple((name, digest, text) for name, digest, text in fields.pop("parts"))
             entry = Entry(**fields, parts=parts, signed=signed)
-            _check_names(entry, key)
+            check_names(entry, key)
         except (DamagedError, TypeError, KeyError) as error:
             if level.read(key) == metadata:
                 self._drop(level, Entry(key=key, function="?", kind="?", size=0, digest=""), error)
@@ -342,17 +292,6 @@ class Store:
 
     def _say(self, kind: str, key: str, message: str) -> None:
         self._report(CacheEvent(kind, key, message))
-
-
-def _check_names(entry: Entry, key: str) -> None:
-    """See that an entry is the one that was asked for, and that its file is no other than its own."""
-    if entry.key != key:
-        raise DamagedError("it stands under another key")
-    own = f"{key}.{entry.digest[:16]}.{ENDINGS.get(entry.kind)}"
-    if entry.kind not in ENDINGS or entry.file not in (None, own):
-        raise DamagedError("it names a file that is not its own")
-    if entry.file is None and entry.kind != "json":
-        raise DamagedError("its value is nowhere")
 
 
 def _who() -> dict[str, Any]:

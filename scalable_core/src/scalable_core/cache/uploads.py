@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from scalable_core.cache.disk import Disk, value_name
 
 if TYPE_CHECKING:
-    from scalable_core.cache.store import Level
+    from scalable_core.cache.level import Level
 
 _THREADS = 4
 
