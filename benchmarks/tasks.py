@@ -9,7 +9,7 @@ from clusters import nothing, plain, session
 from distributed import Client, wait
 from measure import Figure, ratio, report, take_turns, wall
 
-RUNS = 7
+RUNS = 5
 CALLS = 9_999  # a third of it is a whole number
 WORKERS = 3
 numbers = itertools.count()  # no call is made twice, so that nothing is answered from memory
