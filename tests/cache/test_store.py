@@ -365,3 +365,27 @@ def test_fsync_is_asked_for_by_a_variable(tmp_path: Path, monkeypatch: pytest.Mo
     Store(tmp_path / "sure").put(KEY, VALUES["npy"], NOTE)
 
     assert len(synced) == 3
+
+
+def test_the_threads_of_one_process_keep_their_results_beside_each_other(tmp_path: Path) -> None:
+    """Eight threads write at once, and each entry is its own."""
+    store = Store(tmp_path)
+    said: list[bool] = []
+
+    def keep(thread: int) -> None:
+        for number in range(40):
+            key = f"{thread:08x}{number:032x}"
+            said.append(store.put(key, {"value": [thread, number] * 2000}, NOTE))
+
+    threads = [threading.Thread(target=keep, args=(thread,)) for thread in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert said == [True] * 320
+    for thread in range(8):
+        for number in range(40):
+            entry = store.get(f"{thread:08x}{number:032x}")
+            assert entry is not None
+            assert entry.value["value"][:2] == [thread, number]

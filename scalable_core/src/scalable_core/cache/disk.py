@@ -105,8 +105,8 @@ class Disk:
             OSError: It cannot be written; nothing of it is left.
         """
         place = self._entry(f"{key}.json")
-        aside = self._aside()
-        note, value = aside.with_suffix(".json"), aside.with_suffix(".value")
+        name_aside = new_name()
+        note, value = self._aside(f"{name_aside}.json"), self._aside(f"{name_aside}.value")
         moved = False
         try:
             self._write_file(note, [metadata])
@@ -144,7 +144,7 @@ class Disk:
         place = self._code_file(digest)
         if place.exists():
             return
-        aside = self._aside().with_suffix(".value")
+        aside = self._aside(f"{new_name()}.value")
         try:
             self._write_file(aside, [data])
             _move(aside, place)
@@ -190,8 +190,8 @@ class Disk:
                 count += 1
         return count
 
-    def _aside(self) -> Path:
-        return self.root / "aside" / new_name()
+    def _aside(self, name: str) -> Path:
+        return self.root / "aside" / name
 
     def _entry(self, name: str) -> Path:
         return self.root / "entries" / name[:2] / name
