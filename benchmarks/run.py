@@ -14,7 +14,7 @@ from pathlib import Path
 
 from measure import machine
 
-FIGURES = ("help", "planning", "manifest", "session", "tasks", "large_map", "cache")
+FIGURES = ("help", "planning", "manifest", "session", "tasks", "large_map", "records", "cache")
 
 
 def take(name: str) -> list[dict]:

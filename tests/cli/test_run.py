@@ -69,7 +69,7 @@ def test_the_run_for_programs(project: Path, scalable) -> None:
     assert {document["schema"] for document in documents[:-1]} == {"scalable.event/1"}
     assert documents[0]["kind"] == "run.started"
     assert documents[-1]["schema"] == "scalable.run/1"
-    assert documents[-1]["tasks"] == {"total": 10, "done": 10, "failed": 0}
+    assert documents[-1]["tasks"] == {"total": 10, "done": 10, "failed": 0, "cached": 0}
     assert Path(documents[-1]["run_dir"]).is_dir()
     assert "squares 285 []" in done.stderr
 

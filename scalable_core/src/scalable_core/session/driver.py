@@ -72,7 +72,7 @@ def run_workflow(
     failure: BaseException | None = None
     with invoked(run), _as_main(path, arguments) as module, _interrupts(sink or NullSink()):
         try:
-            exec(compile(source, str(path), "exec"), module.__dict__)
+            exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
         except SystemExit as error:
             failure = None if error.code in (None, 0) else error
         except BaseException as error:

@@ -22,6 +22,7 @@ from scalable_core.cache import (
     CacheOptions,
     CallKeys,
     Entry,
+    FileDigests,
     Fingerprint,
     Place,
     Uncacheable,
@@ -76,6 +77,8 @@ class KeptResults:
             # Workers find the project's key in their environment, which they have from this process.
             os.environ.setdefault(KEY_VARIABLE, ensure_key(cache.parent / "cache.key").hex())
         self.store = self.place.open(report=self._heard, listed=True)
+        self._files = FileDigests(cache / "files.jsonl")
+        threading.Thread(target=self._collect, name="scalable-cache-collect", daemon=True).start()
         self.hits: dict[Any, Hit] = {}
         self._keys: dict[Any, str] = {}
         self.count = 0
@@ -95,7 +98,8 @@ class KeptResults:
     ) -> CallKeys | None:
         """Return what computes the keys of a function's calls; None, said once, when nothing can."""
         try:
-            return CallKeys(function, options=options, environment=self._images(component))
+            images = self._images(component)
+            return CallKeys(function, options=options, environment=images, files=self._files)
         except Uncacheable as error:
             self._uncacheable(name, error)
             return None
@@ -171,6 +175,13 @@ class KeptResults:
     def forget(self, key: Any) -> None:
         """Forget a hit whose future is gone, or is computed after all."""
         self.hits.pop(key, None)
+
+    def _collect(self) -> None:
+        """Remove what killed writers have left; nobody waits for it."""
+        try:
+            self.store.collect()
+        except OSError as error:
+            logger.warning("what killed runs left in the cache could not be removed: %s", error)
 
     def close(self) -> None:
         """Wait until what was written has reached the shared place."""
