@@ -17,7 +17,6 @@ from scalable_core.records.report.words import (
     written,
 )
 from scalable_core.types import to_data
-from scalable_core.types.units import format_duration
 
 ADVICE_SCHEMA = "scalable.advice/1"
 
@@ -85,7 +84,7 @@ def _time(advice: Advice) -> Iterator[str]:
 def _workers(advice: Advice) -> Iterator[str]:
     if not advice.choices:
         return
-    choices = "   ".join(f"{c.workers}: {format_duration(c.wall)}" for c in advice.choices)
+    choices = "   ".join(f"{c.workers}: {seconds(c.wall)}" for c in advice.choices)
     now = f" (had {advice.workers_now})" if advice.workers_now else ""
     yield f"workers{now}: the calls of the last run would take, by number of workers  {choices}"
     yield f"  {workers_text(advice)}"
