@@ -1,0 +1,192 @@
+"""List prices as a provider's dist carries them: one small CSV file for each region, read when it is asked for.
+
+`regions/<region>.csv` has one price a row, `regions/global.csv` what is the same everywhere, and
+`machines/<region>.csv` the machine types, their date and source in the first line.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+
+@frozen(kw_only=True)
+class Price:
+    """What one unit costs.
+
+    Attributes:
+        usd: USD for one unit; for a ratio, a share of another price.
+        low: The least that it is known to be; the same as `usd` for a list price.
+        high: The most.
+        as_of: ISO date, at least the year; None when the source has none.
+        source: Where it comes from.
+    """
+
+    usd: float
+    low: float
+    high: float
+    as_of: str | None = None
+    source: str = ""
+
+    def times(self, factor: float) -> Price:
+        """Return the price of another unit."""
+        return evolve(self, usd=self.usd * factor, low=self.low * factor, high=self.high * factor)
+
+    def at(self, ratio: Price) -> Price:
+        """Return the price at a share of it, as old as the older of the two."""
+        dates = [date for date in (self.as_of, ratio.as_of) if date]
+        return Price(
+            usd=self.usd * ratio.usd,
+            low=self.usd * ratio.low,
+            high=self.usd * ratio.high,
+            as_of=min(dates, default=None),
+            source=f"{self.source} x {ratio.source}",
+        )
+
+
+@frozen(kw_only=True)
+class Tier:
+    """The price of a unit from a quantity on; `start` and `end` are in units, `end` None for no end."""
+
+    start: float
+    end: float | None
+    price: Price
+
+
+@frozen(kw_only=True)
+class MachineType:
+    """A machine to rent, with its price by the hour.
+
+    Attributes:
+        name: Such as ``m5.xlarge``.
+        vcpu: Virtual CPUs.
+        gib: GiB of memory.
+        arch: ``x86_64`` or ``arm64``.
+        accelerator: Kind of accelerator; empty for none.
+        accelerators: How many of them.
+        price: On demand; None when unknown.
+        spot: As Spot; None when unknown or when it is kept as a ratio.
+    """
+
+    name: str
+    vcpu: float
+    gib: float
+    arch: str
+    accelerator: str
+    accelerators: int
+    price: Price | None
+    spot: Price | None
+
+
+class PriceBook:
+    """The prices of one region."""
+
+    def __init__(self, folder: Path, region: str) -> None:
+        self.folder = folder
+        self.region = region
+        self._rows: dict[tuple[str, str], list[dict[str, str]]] = {}
+        for name in ("global", region):  # a region's own price replaces the global one
+            own: dict[tuple[str, str], list[dict[str, str]]] = {}
+            for row in _rows(folder / "regions" / f"{name}.csv"):
+                own.setdefault((row["service"], row["item"]), []).append(row)
+            self._rows.update(own)
+
+    def find(self, service: str, item: str) -> Price | None:
+        """Return a price; None when there is none."""
+        for row in self._rows.get((service, item), ()):
+            if row["usd"]:
+                return _price(row)
+        return None
+
+    def has(self, service: str, item: str) -> bool:
+        """Say whether the region has a row, with a price or without."""
+        return (service, item) in self._rows
+
+    def tiers(self, service: str, item: str) -> tuple[Tier, ...]:
+        """Return the prices by quantity, the first tier first; empty when there are none."""
+        tiers = [
+            Tier(
+                start=float(row["from"] or 0),
+                end=float(row["to"]) if row["to"] else None,
+                price=_price(row),
+            )
+            for row in self._rows.get((service, item), ())
+            if row["usd"]
+        ]
+        return tuple(sorted(tiers, key=lambda tier: tier.start))
+
+    def machines(self) -> tuple[MachineType, ...]:
+        """Return the machine types of the region; empty when they are not known."""
+        path = self.folder / "machines" / f"{self.region}.csv"
+        if not path.is_file():
+            return ()
+        with path.open(newline="", encoding="utf-8") as file:
+            as_of, source = next(csv.reader(file))
+            return tuple(_machine(row, as_of, source) for row in csv.DictReader(file))
+
+
+def tiered(tiers: Sequence[Tier], quantity: float) -> float:
+    """Return USD for a quantity, each part of it at the price of its tier."""
+    return sum(
+        max(0.0, min(quantity, quantity if tier.end is None else tier.end) - tier.start)
+        * tier.price.usd
+        for tier in tiers
+    )
+
+
+def cheapest_machine(
+    machines: Iterable[MachineType], *, vcpu: float, gib: float, gpus: int = 0, arch: str = "x86_64"
+) -> MachineType | None:
+    """Return the cheapest type that holds a worker; None when nothing does.
+
+    A worker without GPUs gets no machine with an accelerator.
+    """
+    fitting = [
+        machine
+        for machine in machines
+        if machine.price is not None
+        and machine.vcpu >= vcpu
+        and machine.gib >= gib
+        and machine.arch == arch
+        and (machine.accelerators >= gpus if gpus else not machine.accelerator)
+    ]
+    return min(fitting, key=_usd, default=None)
+
+
+def _usd(machine: MachineType) -> tuple[float, str]:
+    return (machine.price.usd if machine.price else 0.0, machine.name)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _price(row: dict[str, str]) -> Price:
+    usd = float(row["usd"])
+    low, high = float(row["low"] or usd), float(row["high"] or usd)
+    return Price(usd=usd, low=low, high=high, as_of=row["as_of"] or None, source=row["source"])
+
+
+def _machine(row: dict[str, str], as_of: str, source: str) -> MachineType:
+    def price(text: str) -> Price | None:
+        if not text:
+            return None
+        usd = float(text)
+        return Price(usd=usd, low=usd, high=usd, as_of=as_of, source=source)
+
+    return MachineType(
+        name=row["type"],
+        vcpu=float(row["vcpu"]),
+        gib=float(row["gib"]),
+        arch=row["arch"] or "x86_64",
+        accelerator=row["accelerator"],
+        accelerators=int(float(row["count"] or 0)),
+        price=price(row["usd"]),
+        spot=price(row["spot"]),
+    )
