@@ -86,6 +86,7 @@ def nouns(plan_for: Callable[..., Any], context: Any, tmp_path: Path) -> dict[st
             "context": context,
         },
         "resolve_image": {"request": ImageRequest(reference="python:3.12"), "context": context},
+        "service_profile": {"target": Target(name="t", provider="acme", options=options)},
         "estimate_cost": {"plan": plan, "context": context},
         "preflight": {"plan": plan, "context": context},
         "provision_cluster": {"plan": plan, "context": context},

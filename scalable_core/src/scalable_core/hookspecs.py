@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         ReleaseReport,
         ResolvedImage,
         RunRecord,
+        ServiceProfile,
         Settings,
         Target,
     )
@@ -206,14 +207,49 @@ def resolve_image(request: ImageRequest, context: HookContext) -> ResolvedImage 
 
 
 @hookspec(firstresult=True)
+def service_profile(target: Target) -> ServiceProfile | None:
+    """Called by `plan` and before every `run`, when the groups are decided and before `estimate_cost`.
+
+    Optional. How long the run takes and how long its workers are there is simulated from this, unless the
+    user says how long.
+
+    Args:
+        target: The target with its typed options.
+
+    Returns:
+        How long a worker takes to boot, in seconds, how often the service takes one away, for each hour that
+        it is there, and what a launch is billed for at least. ``None`` leaves it to the core's own guess: a
+        minute to boot, and no interruptions.
+
+    Called again:
+        Freely. It must be pure and cheap: no SDK import, no network, the same answer for the same target.
+
+    Wrappers:
+        See the target and the profile; a site that knows its own boot times puts them here.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import ServiceProfile
+
+            @hookimpl
+            def service_profile():
+                return ServiceProfile(boot=20.0, boot_high=45.0, interruptions=0.01)
+    """
+
+
+@hookspec(firstresult=True)
 def estimate_cost(plan: Plan, context: HookContext) -> CostEstimate | None:
-    """Called by `plan` and before every `run`, after the groups are decided.
+    """Called by `plan` and before every `run`, after the groups and the forecast are decided.
 
     Required of a provider. Offline and pure: no network, no clock, no files but the plugin's own price data,
     the same answer on every machine.
 
     Args:
-        plan: Groups with sizes (vCPU, bytes) and bounds; its ``cost`` is None.
+        plan: Groups with sizes (vCPU, bytes) and bounds, and its ``forecast``: worker-hours of each group,
+            expected and from the tenth to the ninetieth percentile, hours from start to end, bytes that are
+            stored and fetched. Its ``cost`` is None.
         context: Project and folder; ``dry_run`` is True.
 
     Returns:

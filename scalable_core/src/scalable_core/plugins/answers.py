@@ -11,7 +11,14 @@ import attrs
 
 from scalable_core.errors import PluginContractError
 from scalable_core.plugins.loading import Plugin
-from scalable_core.types import ArtifactRef, CostEstimate, Problem, ReleaseReport, ResolvedImage
+from scalable_core.types import (
+    ArtifactRef,
+    CostEstimate,
+    Problem,
+    ReleaseReport,
+    ResolvedImage,
+    ServiceProfile,
+)
 
 
 def _record(cls: type, *also: str) -> Callable[[Any, str], str | None]:
@@ -43,6 +50,10 @@ def _cluster(answer: Any, name: str) -> str | None:
     return None if sound else "a distributed.deploy.Cluster"
 
 
+def _profile(answer: Any, name: str) -> str | None:
+    return None if isinstance(answer, ServiceProfile) else "a ServiceProfile"
+
+
 def _path(answer: Any, name: str) -> str | None:
     return None if isinstance(answer, Path) else "a Path"
 
@@ -52,6 +63,7 @@ _CHECKS: dict[str, Callable[[Any, str], str | None]] = {
     "target_options": _options,
     "check_target": _problems,
     "resolve_image": _record(ResolvedImage, "oci"),
+    "service_profile": _profile,
     "estimate_cost": _record(CostEstimate),
     "preflight": _problems,
     "provision_cluster": _cluster,

@@ -35,6 +35,7 @@ from scalable_core.types import (
     ReleaseReport,
     ResolvedImage,
     RunRecord,
+    ServiceProfile,
     Settings,
     Target,
 )
@@ -134,6 +135,14 @@ class PluginHost:
             "resolve_image", plugin, provider, context, optional=True, request=request
         )
         return answer
+
+    def service_profile(self, target: Target) -> ServiceProfile:
+        """Return how the target's service behaves; the core's own guess when the provider does not say."""
+        name = target.provider
+        answer: ServiceProfile | None = self._ask(
+            "service_profile", self._provider(name), name, optional=True, target=target
+        )
+        return answer or ServiceProfile()
 
     def estimate_cost(self, plan: Plan, context: HookContext) -> CostEstimate:
         """Return what a plan will cost."""

@@ -141,7 +141,7 @@ class RunSummary:
 
 def summarise(history: RunHistory) -> RunSummary:
     """Return what the rows of a run come to."""
-    tasks = _summarise_tasks(history.tasks)
+    tasks = summarise_tasks(history.tasks)
     workers = _summarise_workers(history)
     present = sum(worker.present for worker in workers)
     busy = sum(worker.busy for worker in workers)
@@ -209,7 +209,8 @@ def summarise_cache(rows: Sequence[CacheRow]) -> CacheSummary:
 _PROBLEMS = frozenset({"uncacheable", "damaged", "failed"})
 
 
-def _summarise_tasks(rows: Sequence[TaskRow]) -> tuple[TaskSummary, ...]:
+def summarise_tasks(rows: Sequence[TaskRow]) -> tuple[TaskSummary, ...]:
+    """Return what the calls of each task come to, in the order in which the first of each ended."""
     by_task: dict[str, list[TaskRow]] = defaultdict(list)
     for row in rows:
         by_task[row.task].append(row)

@@ -11,7 +11,9 @@ from attrs import evolve
 from scalable_core.errors import ManifestError
 from scalable_core.manifest import AUTO, place_problems, read_manifest
 from scalable_core.plan import build_plan, read_plan, restore_plan
+from scalable_core.plan.forecast import make_forecast
 from scalable_core.plugins import PluginHost
+from scalable_core.records.past import PastRuns
 from scalable_core.types import HookContext, ImageRequest, Manifest, Plan, Problem, WorkerGroup
 
 
@@ -43,13 +45,22 @@ def load(
     return evolve(manifest, problems=(*manifest.problems, *problems))
 
 
-def make_plan(manifest: Manifest, *, host: PluginHost, online: bool = False) -> Plan:
-    """Return the plan of a manifest with the provider's estimate.
+def make_plan(
+    manifest: Manifest,
+    *,
+    host: PluginHost,
+    online: bool = False,
+    hours: float | None = None,
+    output_size: int | None = None,
+) -> Plan:
+    """Return the plan of a manifest, with how long its run will take and the provider's estimate of its cost.
 
     Args:
         manifest: Read for one target.
         host: The plugins.
         online: Also pin every image to its digest, which asks registries.
+        hours: Estimate exactly so long, with every worker there; from what is known of the run when None.
+        output_size: Bytes that the run stores; from what is known of it when None.
 
     Raises:
         ProviderError: The provider cannot estimate, or an image cannot be resolved.
@@ -58,6 +69,14 @@ def make_plan(manifest: Manifest, *, host: PluginHost, online: bool = False) -> 
     plan = build_plan(manifest)
     if online:
         plan = pin_images(plan, host=host)
+    forecast = make_forecast(
+        plan,
+        history=PastRuns(Path(plan.stores.records)),
+        profile=host.service_profile(plan.target),
+        hours=hours,
+        output_size=output_size,
+    )
+    plan = evolve(plan, forecast=forecast)
     return evolve(plan, cost=host.estimate_cost(plan, planning_context(manifest)))
 
 
