@@ -95,6 +95,15 @@ def test_the_cache_says_what_it_saved(made) -> None:
     assert cache.problems == ("'figure' has no name",)
 
 
+def test_cached_results_are_counted_by_the_run_that_made_them(made) -> None:
+    """The report of a run that went on where another was killed says how many came from that one."""
+    cached = {"state": "cached", "started": None, "worker": None}
+    rows = [call(n, **cached, source="run-1") for n in range(3)]
+    rows += [call(7, **cached, source="run-0"), call(8, **cached), call(9)]
+
+    assert summarise(made(tasks=rows)).cache.sources == {"run-1": 3, "run-0": 1}
+
+
 def test_what_is_not_known_is_none(made) -> None:
     """A run without any row has no utilisation and no cost, not nothing of them."""
     summary = summarise(made())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -99,12 +99,14 @@ class CacheSummary:
         events: How often each `CacheRow.event` happened.
         saved: Seconds of work that hits saved; of those hits whose cost is known.
         nbytes: Bytes read for hits.
+        sources: How many cached results each earlier run had made, where that is known.
         problems: Sentences about results that could not be cached, each once.
     """
 
     events: Mapping[str, int] = {}
     saved: float = 0.0
     nbytes: int = 0
+    sources: Mapping[str, int] = {}
     problems: tuple[str, ...] = ()
 
 
@@ -159,7 +161,7 @@ def summarise(history: RunHistory) -> RunSummary:
         expected=(history.plan.get("cost") or {}).get("expected"),
         tasks=tasks,
         workers=workers,
-        cache=summarise_cache(history.cache),
+        cache=summarise_cache(history.cache, history.tasks),
     )
 
 
@@ -191,17 +193,24 @@ def quantile(ordered: Sequence[float], part: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def summarise_cache(rows: Sequence[CacheRow]) -> CacheSummary:
-    """Return what the cache did."""
+def summarise_cache(rows: Sequence[CacheRow], tasks: Sequence[TaskRow] = ()) -> CacheSummary:
+    """Return what the cache did.
+
+    Args:
+        rows: Of ``cache.jsonl``.
+        tasks: Of ``tasks.jsonl``; cached ones may say which run made their results.
+    """
     events: dict[str, int] = defaultdict(int)
     for row in rows:
         events[row.event] += 1
     hits = [row for row in rows if row.event == "hit"]
+    cached = (row for row in last_of_each_call(tasks).values() if row.state == "cached")
     problems = dict.fromkeys(row.detail for row in rows if row.event in _PROBLEMS and row.detail)
     return CacheSummary(
         events=dict(events),
         saved=sum(row.seconds or 0.0 for row in hits),
         nbytes=sum(row.nbytes or 0 for row in hits),
+        sources=Counter(row.source for row in cached if row.source),
         problems=tuple(problems),
     )
 

@@ -16,6 +16,7 @@ from scalable_core.records.report.words import (
     seconds,
     short_id,
     size,
+    sources_text,
     verdict,
 )
 from scalable_core.types.units import format_duration
@@ -114,6 +115,8 @@ def _cache(report: Report, look: Look) -> list[str]:
         look.paint("CACHE", "bold"),
         f"{_INDENT}{count(report.summary.cached, 'result')} from it{saved}",
     ]
+    if cache.sources:
+        lines += wrap(clean(sources_text(cache)), look, first=_INDENT, rest=_INDENT * 2)
     for problem in cache.problems:
         lines += wrap(clean(problem), look, first=f"{_INDENT}! ", rest=_INDENT * 2)
     return lines

@@ -15,6 +15,7 @@ from scalable_core.records.report.words import (
     failure_facts,
     seconds,
     size,
+    sources_text,
 )
 from scalable_core.records.summary import Spread, TaskSummary, WorkerSummary
 from scalable_core.types.units import format_duration
@@ -195,6 +196,8 @@ def _cache(report: Report) -> str:
         words.append(
             f"{count(report.summary.cached or cache.events['hit'], 'result')} came from it{saved}."
         )
+    if cache.sources:
+        words.append(f"{escape(sources_text(cache))}.")
     if cache.events.get("stored"):
         words.append(f"{count(cache.events['stored'], 'new result')} went in.")
     body = "".join(f'<p class="warn">{escape(problem)}</p>\n' for problem in cache.problems)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalable_core.records.advice import Advice, Bound
 from scalable_core.records.failures import FailureGroup
 from scalable_core.records.report.document import Report
-from scalable_core.records.summary import RunSummary
+from scalable_core.records.summary import CacheSummary, RunSummary
 from scalable_core.types.units import format_duration, format_size
 
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
@@ -51,6 +51,14 @@ def money(report: Report) -> tuple[str, str]:
         return "none", "nothing is billed"
     more = f", {count(len(unpriced), 'line')} not priced" if unpriced else ""
     return f"{symbol}{expected:,.2f}", f"estimated before the run{more}"
+
+
+def sources_text(cache: CacheSummary) -> str:
+    """Return which runs had made the cached results: ``371 made by calm-heron-1c09``."""
+    runs = sorted(cache.sources.items(), key=lambda item: -item[1])
+    shown = [f"{number:,} made by {short_id(run)}" for run, number in runs[:4]]
+    more = len(runs) - len(shown)
+    return ", ".join(shown) + (f", others by {count(more, 'more run')}" if more > 0 else "")
 
 
 def failure_facts(group: FailureGroup) -> str:
