@@ -222,33 +222,31 @@ def test_eks_wants_its_own_dist_and_a_cluster(found, monkeypatch):
     assert found(**AWS, cluster_type="eks", cluster="shared") == {}
 
 
-def test_the_bill_of_fargate_is_named_and_not_priced(estimate):
+def test_the_bill_of_fargate_names_all_that_is_paid(estimate):
     """Workers at their rounded size, scheduler, addresses, logs, storage and what leaves AWS."""
     answer = estimate({**AWS, "n_workers": 3}, cpus=3, memory="5G")
 
     lines = {line.item: line for line in answer.lines}
     assert set(lines) == {
-        "Fargate vCPU", "Fargate memory", "Scheduler vCPU", "Scheduler memory", "Public IPv4",
-        "CloudWatch Logs", "S3 storage", "S3 requests", "Data out of AWS",
+        "Compute", "Memory", "Scheduler compute", "Scheduler memory", "Public IPv4",
+        "Inter-zone traffic", "Logs", "S3 storage", "S3 requests", "Egress",
     }  # fmt: skip
-    assert (
-        lines["Fargate vCPU"].note == "at most 3 x 4 vCPU with 8G, rounded up from 3 vCPU with 5G"
-    )
-    assert lines["Fargate vCPU"].component == "model"
-    assert (answer.expected, answer.provider) == (None, "aws")
-    assert answer.basis == "this version has no price list"
-    assert len(answer.unpriced) == len(answer.lines)
+    assert lines["Compute"].note == "3 workers x 4 vCPU x 1h, rounded up from 3 vCPU with 5G"
+    assert lines["Compute"].component == "model"
+    assert answer.provider == "aws"
+    assert answer.unpriced == ("Inter-zone traffic", "S3 storage", "S3 requests", "Egress")
     assert lines["S3 storage"].monthly
 
 
 def test_the_bill_of_the_other_kinds_is_theirs(estimate):
-    """Machines and volumes on EC2, nodes and the control plane on EKS; no public address when there is none."""
+    """Machines and volumes on EC2, the cluster's fee on EKS; no public address when there is none."""
     ec2 = estimate({**AWS, "cluster_type": "ec2", "assign_public_ip": False}, gpus=1)
     eks = estimate({**AWS, "cluster_type": "eks", "cluster": "shared"})
 
-    assert {"EC2 instances", "EBS volumes", "Scheduler instance"} <= set(ec2.unpriced)
-    assert "Public IPv4" not in ec2.unpriced
-    assert {"EKS nodes", "EKS control plane"} <= set(eks.unpriced)
+    items = {line.item for line in ec2.lines}
+    assert {"Instances", "EBS volumes", "Scheduler instance", "NAT data"} <= items
+    assert "Public IPv4" not in items
+    assert {"Compute", "Cluster fee"} <= {line.item for line in eks.lines}
 
 
 @pytest.mark.parametrize(

@@ -95,16 +95,18 @@ def test_the_bill_has_a_line_for_all_that_runs(estimate):
     answer = estimate({**KUBERNETES, "n_workers": 2}, cpus=4, memory="8G", gpus=1)
 
     assert answer.unpriced == (
-        "Worker pods, vCPU", "Worker pods, memory", "Scheduler pod, vCPU", "Scheduler pod, memory", "GPUs",
+        "Compute", "Memory", "GPUs", "Scheduler compute", "Scheduler memory",
     )  # fmt: skip
-    assert answer.lines[0].note == "at most 2 x 4 vCPU with 8G"
+    assert answer.lines[0].note == "2 workers x 4 vCPU x 1h"
     assert answer.lines[0].unit_price is None
+    assert answer.expected is None
 
 
-def test_prices_of_the_target_are_those_of_a_unit(estimate):
-    """How long a run takes is not known, so there is no amount."""
-    answer = estimate({**KUBERNETES, "price": {"vcpu_hour": 0.03, "gib_hour": 0.004}})
+def test_the_prices_of_the_target_are_the_bill(estimate):
+    """Worker 4 vCPU x 0.03 + 8 x 0.004 = 0.152; scheduler 1 x 0.03 + 4 x 0.004 = 0.046; together 0.198."""
+    prices = {"vcpu_hour": 0.03, "gib_hour": 0.004}
+    answer = estimate({**KUBERNETES, "price": prices}, cpus=4, memory="8G")
 
     assert [line.unit_price for line in answer.lines] == [0.03, 0.004, 0.03, 0.004]
-    assert answer.expected is None
-    assert len(answer.unpriced) == 4
+    assert answer.expected == pytest.approx(0.198)
+    assert answer.unpriced == ()

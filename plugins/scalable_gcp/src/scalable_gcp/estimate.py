@@ -1,51 +1,113 @@
-"""What a plan on Google Cloud will be billed for. This version knows the things, not their prices."""
+"""What a plan on Google Cloud will be billed for, at list prices, without asking Google Cloud."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from attrs import frozen
+
 from scalable_core.errors import UsageError
-from scalable_core.types import CostEstimate, CostLine, Plan, WorkerGroup
-from scalable_core.types.units import format_size
-from scalable_gcp.options import CloudRunOptions
+from scalable_core.types import CostEstimate, CostLine, Forecast, Plan, WorkerGroup
+from scalable_core.types.bill import (
+    LOG_GB_PER_HOUR,
+    MONTH,
+    PART,
+    Span,
+    Workers,
+    billed_wall,
+    billed_workers,
+    exactly,
+    forecast_of,
+    gigabytes,
+    priced,
+    priced_in_tiers,
+    total,
+)
+from scalable_core.types.prices import MachineType, PriceBook
+from scalable_core.types.units import GIB, format_size
+from scalable_gcp.options import CloudRunOptions, GcpOptions
+from scalable_gcp.prices import pod_price, price_book, worker_pool_price
 from scalable_gcp.sizes import CloudRunSize, fit, misfit
 
-#: What a URI scheme is called on a bill, also on that of another cloud.
-_STORES = {"s3": "S3", "gs": "Cloud Storage", "gcs": "Cloud Storage"}
+#: GB of a boot disk: of the scheduler's machine, and of a node as GKE makes it.
+_SCHEDULER_DISK = 10
+_NODE_DISK = 100
+
+#: GB a month that are free: what leaves Google Cloud.
+_FREE_EGRESS = 1
 
 
-def unpriced_estimate(plan: Plan, *, provider: str) -> CostEstimate:
-    """Return an estimate with a line for everything that will be paid, none of them with an amount.
+@frozen(kw_only=True)
+class _Bill:
+    """A plan with what its lines need: its options, prices and forecast."""
+
+    plan: Plan
+    forecast: Forecast
+    book: PriceBook
+    workers: dict[str, Workers]
+
+    @property
+    def options(self) -> GcpOptions:
+        options: GcpOptions = self.plan.target.options
+        return options
+
+    @property
+    def wall(self) -> Span:
+        return billed_wall(self.forecast)
+
+
+def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
+    """Return what a plan will cost, line by line, at the list prices of its region.
 
     Raises:
-        UsageError: A component is larger than anything that Cloud Run has.
+        UsageError: A component is larger than anything that the kind of cluster has.
     """
-    lines = _cloud_run if isinstance(plan.target.options, CloudRunOptions) else _gke
-    return CostEstimate(
-        provider=provider,
-        basis="this version has no price list",
-        lines=(*lines(plan), *_shared(plan)),
+    forecast = forecast_of(plan)
+    bill = _Bill(
+        plan=plan,
+        forecast=forecast,
+        book=price_book(plan.target.options.region),
+        workers={group.name: billed_workers(forecast, group) for group in plan.groups},
     )
+    lines = _cloud_run if isinstance(plan.target.options, CloudRunOptions) else _gke
+    basis = f"list prices in {bill.options.region}; {forecast.basis}"
+    return total(provider, basis, (*lines(bill), *_shared(bill)))
 
 
-def _cloud_run(plan: Plan) -> Iterator[CostLine]:
-    options: CloudRunOptions = plan.target.options
-    for group in plan.groups:
-        size = _size(plan, group)
-        note = f"at most {group.maximum} x {size}"
+def _cloud_run(bill: _Bill) -> Iterator[CostLine]:
+    """Yield a worker pool for each group and the scheduler's machine; Cloud Run has no Spot."""
+    options = bill.plan.target.options
+    for group in bill.plan.groups:
+        size, workers = _size(bill.plan, group), bill.workers[group.name]
+        gib, more = size.memory / GIB, ""
         if (size.cpus, size.memory) != (group.cpus, group.memory or size.memory):
-            asked = f"{group.cpus:g} vCPU"
-            asked += f" with {format_size(group.memory)}" if group.memory else ""
-            note += f", rounded up from {asked}"
-        yield CostLine(item="Cloud Run vCPU", component=group.name, unit="vCPU-h", note=note)
-        yield CostLine(item="Cloud Run memory", component=group.name, unit="GB-h", note=note)
-        yield from _gpus(group)
+            asked = f" with {format_size(group.memory)}" if group.memory else ""
+            more = f", rounded up from {group.cpus:g} vCPU{asked}"
+        for item, unit, each, of in (
+            ("Compute", "vCPU-h", float(size.cpus), "vcpu"),
+            ("Memory", "GB-h", gib, "gib"),
+        ):
+            price = worker_pool_price(bill.book, of)
+            quantity = workers.hours.times(each)
+            note = workers.note(f"{each:g} {'vCPU' if of == 'vcpu' else 'GB'}") + more
+            if price is not None:
+                note += _net(bill.book, of, quantity.expected, price.usd)
+            line = priced(item, unit, quantity, price, component=group.name, note=note)
+            yield line
+        yield from _gpus(bill, group)
     if options.transport != "single":
-        kind = options.scheduler_machine_type
-        yield CostLine(item="Scheduler machine", unit="h", note=kind)
-        yield CostLine(item="Scheduler disk", unit="GB-month")
-        if options.public:
-            yield CostLine(item="Public IPv4", unit="h", note="the scheduler")
+        yield from _scheduler(bill, options)
+
+
+def _net(book: PriceBook, of: str, quantity: float, usd: float) -> str:
+    """Say what is left when the account's free seconds of a month are all for this run."""
+    free = book.find("run", f"free_worker_pool_{of}_second")
+    if free is None:
+        return ""
+    unit = "vCPU-h" if of == "vcpu" else "GB-h"
+    net = max(0.0, quantity - free.usd / 3600) * usd
+    return f"; gross ${quantity * usd:.2f}, net ${net:.2f} after {free.usd / 3600:.4g} {unit} free a month"
 
 
 def _size(plan: Plan, group: WorkerGroup) -> CloudRunSize:
@@ -59,28 +121,158 @@ def _size(plan: Plan, group: WorkerGroup) -> CloudRunSize:
     return size
 
 
-def _gke(plan: Plan) -> Iterator[CostLine]:
-    for group in plan.groups:
-        memory = f" with {format_size(group.memory)}" if group.memory else ""
-        note = f"at most {group.maximum} x {group.cpus:g} vCPU{memory}"
-        yield CostLine(item="GKE pods, vCPU", component=group.name, unit="vCPU-h", note=note)
-        yield CostLine(item="GKE pods, memory", component=group.name, unit="GB-h", note=note)
-        yield from _gpus(group)
-    yield CostLine(item="GKE control plane", unit="h", note="paid whether or not a run uses it")
+def _scheduler(bill: _Bill, options: CloudRunOptions) -> Iterator[CostLine]:
+    kind, hours = options.scheduler_machine_type, f"{bill.wall.expected:.4g}h"
+    machine = _machine(bill.book, kind)
+    price = machine.price if machine else None
+    yield priced("Scheduler machine", "h", bill.wall, price, note=f"{kind} x {hours}")
+    yield _disk(bill, "Scheduler disk", bill.wall, _SCHEDULER_DISK, None)
+    if options.public:
+        address = bill.book.find("network", "external_ipv4_in_use")
+        yield priced("Public IPv4", "h", bill.wall, address, note="the scheduler")
 
 
-def _gpus(group: WorkerGroup) -> Iterator[CostLine]:
-    if group.gpus:
-        note = f"{group.gpus} for each worker"
-        yield CostLine(item="GPUs", component=group.name, unit="h", note=note)
+def _disk(bill: _Bill, item: str, hours: Span, size: int, component: str | None) -> CostLine:
+    return priced(
+        item,
+        "GB-month",
+        hours.times(size / MONTH),
+        bill.book.find("disk", "pd_balanced"),
+        component=component,
+        note=f"{size} GB pd-balanced x {hours.expected:.4g}h / {MONTH:g}h",
+    )
 
 
-def _shared(plan: Plan) -> Iterator[CostLine]:
-    yield CostLine(item="Cloud Logging", unit="GB")
-    store = _STORES.get(plan.stores.artifacts.partition("://")[0])
-    if store is not None:
-        yield CostLine(item=f"{store} storage", unit="GB-month", monthly=True)
-        yield CostLine(item=f"{store} requests", unit="1k-requests")
-    yield CostLine(
-        item="Data out of Google Cloud", unit="GB", note="results that this machine fetches"
+def _machine(book: PriceBook, name: str) -> MachineType | None:
+    return next((machine for machine in book.machines() if machine.name == name), None)
+
+
+def _gke(bill: _Bill) -> Iterator[CostLine]:
+    """Yield nodes of the named type, else what Autopilot charges for pods, and the cluster's fee."""
+    for group in bill.plan.groups:
+        if bill.options.machine_type:
+            yield from _nodes(bill, group, bill.options.machine_type)
+        else:
+            yield from _pods(bill, group)
+    yield priced(
+        "Cluster fee",
+        "h",
+        bill.wall,
+        bill.book.find("gke", "cluster"),
+        note=f"GKE control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it;"
+        " net $0 when the account's credit of $74.40 a month is left",
+        free=True,
+    )
+
+
+def _pods(bill: _Bill, group: WorkerGroup) -> Iterator[CostLine]:
+    cpus, gib = pod_size(group.cpus, None if group.memory is None else group.memory / GIB)
+    workers, spot = bill.workers[group.name], bill.options.spot
+    more = ", Spot" if spot else ""
+    if (cpus, gib) != (group.cpus, (group.memory or gib * GIB) / GIB):
+        asked = f" with {format_size(group.memory)}" if group.memory else ""
+        more += f", rounded up from {group.cpus:g} vCPU{asked}"
+    for item, unit, each, of, name in (
+        ("Compute", "vCPU-h", cpus, "vCPU", "vcpu"),
+        ("Memory", "GB-h", gib, "GB", "gib"),
+        ("Ephemeral storage", "GB-h", 1.0, "GB", "ephemeral_gib"),
+    ):
+        yield priced(
+            item,
+            unit,
+            workers.hours.times(each),
+            pod_price(bill.book, name, spot=spot),
+            component=group.name,
+            note=workers.note(f"{each:g} {of}") + ("" if name == "ephemeral_gib" else more),
+        )
+    yield from _gpus(bill, group)
+
+
+def pod_size(cpus: float, gib: float | None) -> tuple[float, float]:
+    """Return what Autopilot bills for a pod: vCPU in steps of 0.25, GiB in steps of 0.5, 1 to 6.5 GiB a vCPU.
+
+    Args:
+        cpus: vCPU that are asked for.
+        gib: GiB that are asked for; Autopilot's default of 2 when None.
+    """
+    gib = max(0.5, math.ceil((2.0 if gib is None else gib) * 2) / 2)
+    cpus = max(0.25, math.ceil(cpus * 4) / 4, math.ceil(gib / 6.5 * 4) / 4)
+    return cpus, max(gib, math.ceil(cpus * 2) / 2)
+
+
+def _nodes(bill: _Bill, group: WorkerGroup, name: str) -> Iterator[CostLine]:
+    """Yield the machines of a group and their disks; as many workers share one as it holds."""
+    machine, workers = _machine(bill.book, name), bill.workers[group.name]
+    share = 1
+    if machine is not None:
+        room = [machine.vcpu / group.cpus]
+        room += [machine.gib * GIB / group.memory] if group.memory else []
+        share = math.floor(min(room))
+        if share < 1:
+            raise UsageError(
+                f"component {group.name!r} does not fit target {bill.plan.target.name!r}:"
+                f" {name} has {machine.vcpu:g} vCPU and {machine.gib:g}G",
+                cure="ask for less, or name a larger machine_type",
+            )
+    nodes = math.ceil(workers.count / share)
+    hours = workers.hours.times(nodes / workers.count if workers.count else 0.0)
+    each = hours.expected / nodes if nodes else 0.0
+    note = f"{nodes} x {name} x {each:.4g}h"
+    note += f", {share} workers on each" if share > 1 else ""
+    note += ", Spot" if bill.options.spot else ""
+    price = None
+    if machine is not None:
+        price = machine.spot if bill.options.spot else machine.price
+    yield priced("Instances", "h", hours, price, component=group.name, note=note)
+    yield _disk(bill, "Node disks", hours, _NODE_DISK, group.name)
+    if group.gpus and not (machine and machine.accelerator):
+        yield from _gpus(bill, group)
+
+
+def _gpus(bill: _Bill, group: WorkerGroup) -> Iterator[CostLine]:
+    if not group.gpus:
+        return
+    workers = bill.workers[group.name]
+    price = None
+    if isinstance(bill.options, CloudRunOptions):
+        second = bill.book.find("run", "gpu_l4_gpu_second")
+        price = None if second is None else second.times(3600)
+    quantity = workers.hours.times(group.gpus)
+    note = workers.note(f"{group.gpus} GPU")
+    yield priced("GPUs", "h", quantity, price, component=group.name, note=note)
+
+
+def _shared(bill: _Bill) -> Iterator[CostLine]:
+    hours = bill.wall
+    for workers in bill.workers.values():
+        hours = hours.plus(workers.hours)
+    yield priced(
+        "Logs",
+        "GB",
+        hours.times(LOG_GB_PER_HOUR),
+        bill.book.find("logging", "ingest"),
+        note="Cloud Logging; 1 MB an hour of each member assumed; 50 GB a month are free, net $0",
+        free=True,
+    )
+    scheme = bill.plan.stores.artifacts.partition("://")[0]
+    size = gigabytes(bill.forecast.output_bytes)
+    parts = None if size is None else exactly(math.ceil(size.expected * GIB / PART) / 1000)
+    if scheme in ("gs", "gcs"):
+        tiers = bill.book.tiers("gcs", "storage_standard")
+        yield priced_in_tiers("Cloud Storage", "GB-month", size, tiers, monthly=True)
+        writes = bill.book.find("gcs", "class_a_standard")
+        price = None if writes is None else writes.times(0.1)  # is for 10,000
+        note = "a write for each 8 MB"
+        yield priced("Cloud Storage requests", "1k-requests", parts, price, note=note)
+    elif scheme == "s3":
+        note = "of another cloud, whose prices are not looked up here"
+        yield priced("S3 storage", "GB-month", size, None, monthly=True, note=note)
+        yield priced("S3 requests", "1k-requests", parts, None, note=note)
+    yield priced_in_tiers(
+        "Egress",
+        "GB",
+        gigabytes(bill.forecast.download_bytes),
+        bill.book.tiers("network", "internet_egress"),
+        allowance=_FREE_EGRESS,
+        note="results that this machine fetches",
     )

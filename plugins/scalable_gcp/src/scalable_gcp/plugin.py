@@ -42,10 +42,10 @@ def check_target(target: Target) -> Sequence[Problem]:
 
 @hookimpl
 def estimate_cost(plan: Plan) -> CostEstimate:
-    """Name everything that will be paid, without prices."""
-    from scalable_gcp.estimate import unpriced_estimate
+    """Say what a plan will be billed for, at list prices, offline."""
+    from scalable_gcp.estimate import cost_estimate
 
-    return unpriced_estimate(plan, provider=NAME)
+    return cost_estimate(plan, provider=NAME)
 
 
 @hookimpl

@@ -2,57 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from scalable_core.types import CostEstimate, CostLine, Plan
-from scalable_core.types.units import format_size
-from scalable_kubernetes.options import KubernetesOptions, Price
+from scalable_core.types.bill import Span, billed_wall, billed_workers, forecast_of, priced, total
+from scalable_core.types.prices import Price
+from scalable_core.types.units import GIB
+from scalable_kubernetes.options import KubernetesOptions
+
+#: What the scheduler's pod asks for.
+_SCHEDULER_CPUS = 1.0
+_SCHEDULER_GIB = 4.0
 
 
-def unpriced_estimate(plan: Plan, *, provider: str) -> CostEstimate:
-    """Return an estimate with lines for the pods of each group and the scheduler, without amounts.
-
-    How long a run takes is not known here, so a line has at most the price of a unit.
-    """
+def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
+    """Return lines for the pods of each group and the scheduler; without `price` none has an amount."""
     options: KubernetesOptions = plan.target.options
-    pods: list[tuple[str, str | None, str]] = []
-    for group in plan.groups:
-        memory = f" with {format_size(group.memory)}" if group.memory else ""
-        note = f"at most {group.maximum} x {group.cpus:g} vCPU{memory}"
-        pods.append(("Worker pods", group.name, note))
-    lines = [
-        line
-        for what, component, note in (*pods, ("Scheduler pod", None, ""))
-        for line in _lines(options.price, what, component, note)
-    ]
-    lines += [
-        CostLine(item="GPUs", component=group.name, unit="h", note=f"{group.gpus} for each worker")
-        for group in plan.groups
-        if group.gpus
-    ]
-    basis = "this version has no price list"
+    prices = "no prices: the target gives none" if options.price is None else "the target's prices"
+    basis = f"{prices}; {forecast_of(plan).basis}"
+    return total(provider, basis, _lines(plan, options))
+
+
+def _lines(plan: Plan, options: KubernetesOptions) -> Iterator[CostLine]:
+    vcpu = gib_hour = None
     if options.price is not None:
-        basis = "the target's own prices; this version does not know how long a run takes"
-    return CostEstimate(provider=provider, basis=basis, lines=tuple(lines))
+        vcpu, gib_hour = _own(options.price.vcpu_hour), _own(options.price.gib_hour)
+    forecast = forecast_of(plan)
+    for group in plan.groups:
+        workers = billed_workers(forecast, group)
+        hours, name = workers.hours, group.name
+        note = workers.note(f"{group.cpus:g} vCPU")
+        yield priced("Compute", "vCPU-h", hours.times(group.cpus), vcpu, component=name, note=note)
+        size: Span | None = None
+        note = "memory is left to the cluster"
+        if group.memory is not None:
+            size = hours.times(group.memory / GIB)
+            note = workers.note(f"{group.memory / GIB:g} GB")
+        yield priced("Memory", "GB-h", size, gib_hour, component=name, note=note)
+        if group.gpus:
+            note = workers.note(f"{group.gpus} GPU")
+            yield priced("GPUs", "h", hours.times(group.gpus), None, component=name, note=note)
+    wall = billed_wall(forecast)
+    note = f"{_SCHEDULER_CPUS:g} vCPU x {wall.expected:.4g}h"
+    yield priced("Scheduler compute", "vCPU-h", wall.times(_SCHEDULER_CPUS), vcpu, note=note)
+    note = f"{_SCHEDULER_GIB:g} GB x {wall.expected:.4g}h"
+    yield priced("Scheduler memory", "GB-h", wall.times(_SCHEDULER_GIB), gib_hour, note=note)
 
 
-def _lines(
-    price: Price | None, what: str, component: str | None, note: str
-) -> tuple[CostLine, CostLine]:
-    source = None if price is None else "the target"
-    return (
-        CostLine(
-            item=f"{what}, vCPU",
-            component=component,
-            unit="vCPU-h",
-            unit_price=None if price is None else price.vcpu_hour,
-            source=source,
-            note=note,
-        ),
-        CostLine(
-            item=f"{what}, memory",
-            component=component,
-            unit="GB-h",
-            unit_price=None if price is None else price.gib_hour,
-            source=source,
-            note=note,
-        ),
-    )
+def _own(usd: float) -> Price:
+    return Price(usd=usd, low=usd, high=usd, source="the target")

@@ -41,9 +41,9 @@ def check_target(target: Target, context: HookContext) -> Sequence[Problem]:
 @hookimpl
 def estimate_cost(plan: Plan) -> CostEstimate:
     """Name everything that will be paid; only the target itself can give prices."""
-    from scalable_kubernetes.estimate import unpriced_estimate
+    from scalable_kubernetes.estimate import cost_estimate
 
-    return unpriced_estimate(plan, provider=NAME)
+    return cost_estimate(plan, provider=NAME)
 
 
 @hookimpl

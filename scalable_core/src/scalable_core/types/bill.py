@@ -135,8 +135,7 @@ def priced(
 ) -> CostLine:
     """Return a line: quantity x unit price, without an amount when either is unknown.
 
-    Args:
-        free: A free tier of the account may cover all of it, so its low end is 0.
+    With `free`, a free tier of the account may cover all of it, so its low end is 0.
     """
     line = CostLine(
         item=item,
