@@ -350,3 +350,28 @@ def test_a_run_keeps_its_manifest_its_summary_and_no_secret(
     assert "TOKEN: ${API_TOKEN}" in manifest
     assert "max_workers: 2" in manifest
     assert [(task["task"], task["done"]) for task in summary["tasks"]] == [("run_analysis", 1)]
+
+
+def end_the_worker(path: str) -> None:
+    """Take the worker process down the first time, and do nothing the second."""
+    if not Path(path).exists():
+        Path(path).touch()
+        os._exit(3)
+
+
+def test_a_lost_worker_is_told_of_the_call_that_ran_and_not_of_those_that_waited(
+    tmp_path: Path,
+) -> None:
+    """Fifty calls wait on the worker that one call takes down: one row says lost."""
+    path = tmp_path / "scalable.yaml"
+    path.write_text(PROCESSES.replace("max_workers: 2", "max_workers: 2, threads_per_worker: 1"))
+    session = ScalableSession.from_yaml(path)
+    with session as client:
+        first = client.submit(end_the_worker, str(tmp_path / "mark"), task="sow")
+        rest = client.map(square, range(50), task="sow")
+        client.gather([first, *rest])
+
+    lines = (session.run_dir / "tasks.jsonl").read_text().splitlines()
+    states = [json.loads(line)["state"] for line in lines]
+    assert states.count("done") >= 51
+    assert 1 <= states.count("lost") <= 2

@@ -27,13 +27,14 @@ NEAR_LIMIT = 0.8
 class _Call:
     """A call that has not ended."""
 
-    __slots__ = ("attempt", "queued", "submitted", "worker")
+    __slots__ = ("attempt", "queued", "submitted", "suspicious", "worker")
 
     def __init__(self, submitted: float) -> None:
         self.submitted = submitted
         self.queued: float | None = None
         self.worker: str | None = None
         self.attempt = 1
+        self.suspicious = 0
 
 
 class RunPlugin(SchedulerPlugin):
@@ -157,6 +158,7 @@ class RunPlugin(SchedulerPlugin):
         startstops: Any = (),
         nbytes: int | None = None,
         metadata: Mapping[str, Any] | None = None,
+        worker: str | None = None,
         **kwargs: Any,
     ) -> None:
         call = self._open.pop(key, None) if state in ("done", "failed") else self._open.get(key)
@@ -164,6 +166,7 @@ class RunPlugin(SchedulerPlugin):
             return
         compute = [span for span in startstops or () if span["action"] == "compute"]
         measured = metadata or {}
+        call.worker = worker or call.worker  # another worker may have taken it over
         self._row(
             "tasks",
             key=str(key),
@@ -188,15 +191,15 @@ class RunPlugin(SchedulerPlugin):
         final: bool,
         exception_text: str | None = None,
         traceback_text: str | None = None,
-        cause: Any = None,
+        worker: str | None = None,
         **kwargs: Any,
     ) -> None:
         call = self._open.get(key)
         if call is None:
             return
-        killed = (
-            exception_text is None
-        )  # Dask gives a call up because of its workers, without a text
+        call.worker = worker or call.worker
+        # Dask gives a call up because of its workers without a text.
+        killed = exception_text is None
         text = exception_text or f"KilledWorker({self._reason_of_loss(call.worker)})"
         kind = "worker-lost" if killed else "timeout" if "Timeout" in error_type(text) else "error"
         if killed and self._was_near_limit(call.worker):
@@ -213,13 +216,14 @@ class RunPlugin(SchedulerPlugin):
         failure = (task.metadata or {}).pop(FAILURE, None)
         if failure is not None:
             self._failed(key, final=False, **failure)
-        elif call.worker not in self._scheduler.workers:
+        elif task.suspicious > call.suspicious:  # it may have run when its worker was lost
+            call.suspicious = task.suspicious
             kind = "memory" if self._was_near_limit(call.worker) else "worker-lost"
             text = f"WorkerLost({self._reason_of_loss(call.worker)})"
             self._failure_row(key, call, kind, text, None, final=False)
             self._ended(key, "lost")
         else:
-            return  # given to another worker before it ran
+            return  # it had only waited there
         call.attempt += 1
 
     def _failure_row(
