@@ -39,7 +39,7 @@ Content = Callable[[Path], str | None]
 
 #: Names of a class that say nothing of what it does, or that follow from the others.
 _UNTOLD = frozenset(
-    "__doc__ __module__ __dict__ __weakref__ __firstlineno__ __static_attributes__ _abc_impl"
+    "__doc__ __module__ __dict__ __weakref__ __firstlineno__ __static_attributes__ __slotnames__ _abc_impl"
     " __abstractmethods__ __annotations_cache__ __annotate__ __annotate_func__ __classcell__"
     " __signature__ __pydantic_core_schema__ __pydantic_serializer__ __pydantic_validator__".split()
 )

@@ -61,7 +61,7 @@ def build_plan(manifest: Manifest, *, environ: Mapping[str, str] | None = None) 
         maximum=max(maximum, len(groups)),
         tasks=manifest.tasks,
         unused=unused,
-        stores=_stores(manifest, folder, os.environ if environ is None else environ),
+        stores=locate_stores(manifest, folder, os.environ if environ is None else environ),
         problems=(*manifest.problems, *_unused_problems(unused)),
         document=manifest.document,
     )
@@ -130,7 +130,8 @@ def _group(
     )
 
 
-def _stores(manifest: Manifest, folder: Path, environ: Mapping[str, str]) -> Stores:
+def locate_stores(manifest: Manifest, folder: Path, environ: Mapping[str, str]) -> Stores:
+    """Return where a project keeps things; ``folder`` is that of its manifest."""
     project = manifest.project
     storage = project.default_storage or ".scalable/artifacts"
     if "://" not in storage:
