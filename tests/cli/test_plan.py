@@ -16,9 +16,10 @@ def test_a_plan_for_people(project: Path, scalable) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Project study   Target local   Provider local (scalable-local ")
     assert [line.split()[0] for line in lines if line[:1].isupper()] == [
-        "Project", "Manifest", "WORKERS", "TASKS", "STORES", "COST", "Plan:",
+        "Project", "Manifest", "WORKERS", "TASKS", "STORES", "Cost", "Plan:",
     ]  # fmt: skip
     assert "  model      2     1    256M        1  -" in lines
+    assert "Cost Estimate for target 'local':" in lines
     assert lines[-1] == "Plan: 1 worker group, 2 workers, 1 task. Nothing is billed."
     assert done.stderr == "Next: scalable run\n"
 

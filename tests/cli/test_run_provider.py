@@ -90,7 +90,7 @@ def test_a_provider_that_cannot_is_a_sentence(
     acme, scalable, hooks: dict[str, str], exit_code: int, said: list[str]
 ) -> None:
     """No traceback, because nothing of it is the user's; the exit code tells a script what to do."""
-    done = scalable("run", **acme(**hooks))
+    done = scalable("run", "--yes", **acme(**hooks))
 
     assert done.returncode == exit_code
     assert [text for text in said if text not in done.stderr] == []
@@ -101,7 +101,7 @@ def test_a_provider_that_cannot_is_a_sentence(
 
 def test_debug_shows_where_a_provider_failed(acme, scalable) -> None:
     """An author of a plugin gets the whole traceback."""
-    done = scalable("run", "--debug", **acme(provision="return {}['door']"))
+    done = scalable("run", "--yes", "--debug", **acme(provision="return {}['door']"))
 
     assert done.returncode == 3
     assert "acme_scalable.py" in done.stderr
@@ -113,13 +113,13 @@ def test_warnings_of_the_preflight_are_said(acme, scalable) -> None:
     warning = "return [Problem(code='W9', message='the quota is small', severity='warning')]"
     hooks = {"preflight": warning, "provision": "raise ClusterError('later')"}
 
-    done = scalable("run", **acme(**hooks))
+    done = scalable("run", "--yes", **acme(**hooks))
 
     assert "] ! W9  the quota is small\n" in done.stderr
 
 
 def test_an_unknown_cost_is_said_at_the_start(acme, scalable) -> None:
     """The short plan of a run never leaves the cost out."""
-    done = scalable("run", **acme(provision="raise ClusterError('later')"))
+    done = scalable("run", "--yes", **acme(provision="raise ClusterError('later')"))
 
     assert "Cost unknown: 1 line not priced." in done.stderr.splitlines()[1]

@@ -69,7 +69,10 @@ def plan() -> Plan:
                     item="Compute", component="simulate", quantity=1.26, unit="h", unit_price=0.0768,
                     amount=0.097,
                 ),
-                CostLine(item="Requests", quantity=12345.0, unit="1k", unit_price=0.005, amount=0.011),
+                CostLine(
+                    item="Requests", quantity=12345.0, unit="1k-requests", unit_price=0.000005,
+                    amount=0.062,
+                ),
                 CostLine(item="Egress", quantity=None, unit="GB", unit_price=0.09),
             ),
         ),
@@ -101,14 +104,12 @@ def test_the_whole_plan(plan: Plan) -> None:
         "  artifacts  s3://b/runs\n"
         "  cache      /elsewhere/cache\n"
         "\n"
-        "COST                  quantity  unit  unit price    USD\n"
-        "  Compute (simulate)      1.26  h         0.0768  0.097\n"
-        "  Requests              12,345  1k         0.005  0.011\n"
-        "  Egress                     ?  GB          0.09      ?\n"
-        "  expected                                         0.11\n"
-        "  range (p10-p90) 0.09 to 0.24 USD\n"
-        "  list prices, as of 2026-11-20\n"
-        "  1 line not priced\n"
+        "Cost Estimate for target 'aws':\n"
+        "  Compute (simulate): $0.097 (1.26 h x $0.0768/h)\n"
+        "  Requests:           $0.062 (12,345 1k-requests x $0.000005/1k-requests)\n"
+        "  Egress:             ? (? GB x $0.09/GB)\n"
+        "  Total:              ~$0.11 one-time (p10-p90 $0.09 - $0.24); 1 line not priced: Egress\n"
+        "  Prices:             list, snapshot 2026-11-20, us-east-1, offline\n"
         "\n"
         "Plan: 2 worker groups, at most 8 workers, 1 task. "
         "Expected $0.11, at most $0.24 (p90); 1 line not priced."
@@ -128,7 +129,7 @@ def test_an_unknown_cost_is_never_nothing(plan: Plan) -> None:
     line = CostLine(item="Compute", unit="h")
     unknown = evolve(plan, cost=CostEstimate(provider="aws", lines=(line, line)))
 
-    assert "0.00" not in text(unknown).partition("COST")[2]
+    assert "$" not in text(unknown).partition("Cost Estimate")[2]
     assert plan_verdict(unknown).endswith("Cost unknown: 2 lines not priced.")
 
 
@@ -136,7 +137,7 @@ def test_nothing_billed_is_said_in_words(plan: Plan) -> None:
     """A free target has no table of zeros."""
     free = evolve(plan, cost=CostEstimate(provider="local", expected=0.0, basis="this machine"))
 
-    assert "COST\n  nothing is billed: this machine\n" in text(free)
+    assert "Cost Estimate for target 'aws':\n  nothing is billed: this machine\n" in text(free)
     assert plan_verdict(free).endswith("Nothing is billed.")
 
 
@@ -148,12 +149,11 @@ def test_what_is_kept_is_billed_each_month(plan: Plan) -> None:
     )
 
     shown = text(kept).splitlines()
-    places = [
-        i for i, row in enumerate(shown) for word in ("expected", "Storage", "month") if word in row
-    ]
+    places = [i for i, row in enumerate(shown) for word in ("Storage:", "Total:") if word in row]
 
     assert places == sorted(places)
-    assert len(places) == 3
+    assert len(places) == 2
+    assert "$0.00 one-time + $0.07/month (storage)" in shown[places[1]]
     assert "Nothing is billed" not in text(kept)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
+from typing import Any
 
 import click
 
@@ -19,11 +21,61 @@ from scalable_core.cli.options import (
 )
 
 
+class Hours(click.ParamType[float]):
+    """A time in hours: ``2``, ``0.5``, or with a unit of its own as in ``90m``."""
+
+    name = "hours"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the hours."""
+        from scalable_core.types.units import parse_duration
+
+        try:
+            hours = float(value)
+        except ValueError:
+            try:
+                hours = parse_duration(value) / 3600
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        if not math.isfinite(hours) or hours <= 0:
+            self.fail(f"{value!r} is not a time; it must be above 0", param, ctx)
+        return hours
+
+
+class Size(click.ParamType[int]):
+    """A size in bytes: ``50GB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes."""
+        from scalable_core.types.units import parse_size
+
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command
 @manifest_argument()
 @target_option
 @overlay_option
 @click.option("-o", "--output", metavar="FILE", help="Also write the plan, for: scalable run FILE")
+@click.option(
+    "--hours",
+    metavar="H",
+    type=Hours(),
+    help="Estimate exactly H hours with every worker there.  [default: as long as it may take]",
+)
+@click.option(
+    "--output-size",
+    metavar="SIZE",
+    type=Size(),
+    help="Estimate the cost of keeping so much, such as 50GB.",
+)
 @click.option("--online", is_flag=True, help="Ask the registries and pin images to digests.")
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Plan only, which is all that this command does."
@@ -35,6 +87,8 @@ def command(
     target: str | None,
     overlays: tuple[str, ...],
     output: str | None,
+    hours: float | None,
+    output_size: int | None,
     online: bool,
     dry_run: bool,
     as_json: bool,
@@ -48,8 +102,12 @@ def command(
     without --online, no socket is opened: images stay as they are written and prices come from the
     snapshot that ships with the provider.
 
+    How long the run takes is, in this order: what --hours says, what the project's earlier runs say, what
+    `expect` in the manifest says, or one hour. The estimate names which.
+
     \b
     scalable plan --target aws
+    scalable plan --target aws --hours 2 --output-size 50GB
     scalable plan --target aws --online --output plan.json
     scalable run plan.json
     """
@@ -61,7 +119,7 @@ def command(
 
     host = make_host(quiet=quiet, verbose=verbose, offline=not online)
     read = load(manifest, target=chosen(target), overlays=overlays, host=host)
-    plan = make_plan(read, host=host, online=online)
+    plan = make_plan(read, host=host, online=online, hours=hours, output_size=output_size)
     if output is not None:
         with writing(output) as path:
             write_plan(plan, path)

@@ -83,6 +83,9 @@ def command(
     MANIFEST is ./scalable.yaml unless it is named, here or by SCALABLE_MANIFEST. A PLAN.JSON that
     `scalable plan --output` wrote is run as it is, and refused when its manifest has changed since.
 
+    Where the run costs money, or nobody can say what it costs, you are asked first; --yes answers, and is
+    needed where there is no terminal.
+
     Ctrl-C stops the workflow and releases everything that the run has started.
 
     \b
@@ -92,10 +95,12 @@ def command(
 
     Exit codes: 1 the workflow raised, 2 usage or manifest, 3 provider, 4 no capacity, 130 interrupted.
     """
+    from scalable_core.cli.consent import consents
     from scalable_core.cli.display import Bars, JsonLines, Lines
+    from scalable_core.cli.failure import INTERRUPTED
     from scalable_core.cli.host import make_host, quiet_dask
     from scalable_core.cli.outcome import outcome_documents, report_outcome
-    from scalable_core.cli.terminal import look_of
+    from scalable_core.cli.terminal import look_of, say
 
     host = make_host(quiet=quiet, verbose=verbose, offline=False)
     if not verbose:
@@ -106,6 +111,11 @@ def command(
     arguments: list[str] = ctx.meta.get(_ARGUMENTS, [])
     script, here = Path(workflow or plan.workflow).absolute(), Path.cwd()
     look = look_of(sys.stderr)
+    if not as_json and not quiet:
+        _say_summary(plan, host, look)
+    if not consents(plan, yes=yes):
+        say("Not run; nothing was created.")
+        return INTERRUPTED
     if as_json:
         with _stdout_for_us() as stream:
             lines = JsonLines(stream)
@@ -113,8 +123,6 @@ def command(
             for document in outcome_documents(outcome):
                 lines.write(document)
     else:
-        if not quiet:
-            _say_summary(plan, host, look)
         bars = look.animated and not quiet
         display = Bars(look) if bars else Lines(look, quiet=quiet)
         outcome, seconds = _run(plan, host, script, arguments, display)

@@ -2,45 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
 
 from scalable_core.cli.render.problems import count
-from scalable_core.cli.render.table import Cell, table, wrap
-from scalable_core.cli.terminal import Look, clean
-from scalable_core.types import CostEstimate, CostLine
+from scalable_core.cli.render.table import wrap
+from scalable_core.cli.terminal import Look, clean, display_width
+from scalable_core.types import CostEstimate, CostLine, Forecast, Plan
+from scalable_core.types.units import format_duration
 
 _INDENT = "  "
+_REST = "      "
+
+#: A number at the beginning of a factor, such as that of ``10 workers``.
+_FACTOR = re.compile(r"\s*([0-9][0-9,]*(?:\.[0-9]+)?)(?![0-9.])")
+
+#: By how much the factors of a note may differ from the quantity, rounded as they are.
+_ROUNDED = 0.01
 
 
-def render_cost(cost: CostEstimate, look: Look) -> list[str]:
-    """Return an estimate line by line, with its sum and what it rests on."""
-    head = look.paint("COST", "bold")
+def render_cost(plan: Plan, look: Look) -> list[str]:
+    """Return the estimate of a plan line by line, with its sum and what it rests on."""
+    cost = plan.cost
+    if cost is None:
+        return []
+    head = look.paint(f"Cost Estimate for target {clean(plan.target.name)!r}:", "bold")
     if is_free(cost):
         return [head, *wrap(_free(cost), look, first=_INDENT, rest=_INDENT)]
-    currency = cost.currency
-    heads = ["COST", "quantity", "unit", "unit price", currency]
-    styles = ["bold", *["dim"] * 4]
-    rows: list[Sequence[Cell]] = [list(zip(heads, styles, strict=True))]
-    once = [line for line in cost.lines if not line.monthly]
-    monthly = [line for line in cost.lines if line.monthly]
-    rows += [_row(line) for line in once]
-    rows.append([f"{_INDENT}expected", "", "", "", (_amount(cost.expected), "bold")])
-    rows += [_row(line) for line in monthly]
-    if monthly:
-        total = (_amount(cost.monthly), "bold")
-        rows.append([f"{_INDENT}afterwards, each month", "", "", "", total])
-    lines = table(rows, look, align="lrlrr", shrink=0, spare=[3])
-    if cost.low is not None and cost.high is not None:
-        lines.append(
-            f"{_INDENT}range (p10-p90) {_amount(cost.low)} to {_amount(cost.high)} {currency}"
-        )
-    dated = f", as of {cost.as_of}" if cost.as_of else ""
-    notes = [clean(cost.basis) + dated] if cost.basis or dated else []
-    if cost.unpriced:
-        notes.append(f"{count(len(cost.unpriced), 'line')} not priced")
-    for note in notes:
-        lines += wrap(look.paint(note.removeprefix(", "), "dim"), look, first=_INDENT, rest=_INDENT)
+    several = len(plan.groups) > 1
+    labels = [f"{_label(line, several=several)}:" for line in cost.lines]
+    rows = list(zip(labels, map(_sum, cost.lines), strict=True))
+    rows += [("Total:", look.paint(_total(cost), "bold")), ("Prices:", _prices(plan, cost))]
+    if plan.forecast is not None:
+        rows.append(("Basis:", _basis(plan.forecast)))
+    width = max(display_width(label) for label, _ in rows)
+    if width > look.width // 2:
+        width = 0
+    lines = [head]
+    for label, text in rows:
+        padded = label + " " * (width - display_width(label))
+        lines += wrap(f"{padded} {text}", look, first=_INDENT, rest=_REST)
     return lines
+
+
+def _label(line: CostLine, *, several: bool) -> str:
+    named = several and line.component is not None
+    return clean(f"{line.item} ({line.component})" if named else line.item)
+
+
+def _sum(line: CostLine) -> str:
+    """Return what a line comes to and how: ``$3.24 (10 workers x 4 vCPU x 2h x $0.04048/vCPU-h)``."""
+    amount = "?" if line.amount is None else f"${_amount(line.amount)}"
+    month = "/month" if line.monthly else ""
+    unit = clean(line.unit)
+    price = f"${_price(line.unit_price)}/{unit}" if line.unit_price is not None else f"?/{unit}"
+    note = clean(line.note)
+    factors, mark, rest = _split(note)
+    if line.quantity is not None and _is_product(factors, line.quantity):
+        how = f"{_short(factors)} x {price}{mark}{rest}"
+    elif line.quantity is None and line.unit_price is None:
+        how = f"no price for {unit}" + (f"; {note}" if note else "")
+    else:
+        how = f"{_number(line.quantity)} {unit} x {price}" + (f"; {note}" if note else "")
+    return f"{amount}{month} ({how})"
+
+
+def _split(note: str) -> tuple[str, str, str]:
+    """Split a note into the product that it begins with, and the rest."""
+    match = re.search(r"[,;](?: |$)", note)
+    if match is None:
+        return note, "", ""
+    return note[: match.start()], match[0], note[match.end() :]
+
+
+def _is_product(text: str, quantity: float) -> bool:
+    """Whether the numbers of ``10 workers x 4 vCPU x 2 h`` come to a quantity."""
+    found = [_FACTOR.match(part) for part in text.split(" x ")]
+    numbers = [float(match[1].replace(",", "")) for match in found if match is not None]
+    if len(numbers) != len(found):
+        return False
+    return math.isclose(math.prod(numbers), quantity, rel_tol=_ROUNDED)
+
+
+def _short(factors: str) -> str:
+    return re.sub(r"(?<=[0-9]) h\b", "h", factors)
+
+
+def _total(cost: CostEstimate) -> str:
+    once = "?" if cost.expected is None else f"~{_money(cost.expected, cost)}"
+    text = f"{once} one-time"
+    if cost.low is not None and cost.high is not None:
+        low, high = _money(cost.low, cost), _money(cost.high, cost)
+        text += f" (p10-p90 {low} - {high})" if low != high else ""
+    if any(line.monthly for line in cost.lines):
+        monthly = "?" if cost.monthly is None else _money(cost.monthly, cost)
+        text += f" + {monthly}/month (storage)"
+    if cost.unpriced:
+        names = ", ".join(dict.fromkeys(map(clean, cost.unpriced)))
+        text += f"; {count(len(cost.unpriced), 'line')} not priced: {names}"
+    return text
+
+
+def _prices(plan: Plan, cost: CostEstimate) -> str:
+    if cost.as_of is None:
+        return clean(cost.basis) or "unknown"
+    region = getattr(plan.target.options, "region", None)
+    parts = ["list", f"snapshot {cost.as_of}", *([region] if region else []), "offline"]
+    return clean(", ".join(parts))
+
+
+def _basis(forecast: Forecast) -> str:
+    wall, low, high = (
+        format_duration(3600 * hours)
+        for hours in (forecast.wall_hours, forecast.low_wall_hours, forecast.high_wall_hours)
+    )
+    band = "" if low == high else f" ({low} - {high})"
+    return f"{clean(forecast.basis)}; {wall} from start to end{band}"
 
 
 def cost_verdict(cost: CostEstimate | None) -> str:
@@ -52,9 +129,16 @@ def cost_verdict(cost: CostEstimate | None) -> str:
     unpriced = f"{count(len(cost.unpriced), 'line')} not priced"
     if cost.expected is None:
         return f"Cost unknown: {unpriced}."
-    most = "" if cost.high is None else f", at most {_money(cost.high, cost)} (p90)"
+    expected = _money(cost.expected, cost)
+    high = expected if cost.high is None else _money(cost.high, cost)
+    most = f", at most {high} (p90)" if high != expected else ""
     rest = f"; {unpriced}" if cost.unpriced else ""
-    return f"Expected {_money(cost.expected, cost)}{most}{rest}."
+    return f"Expected {expected}{most}{rest}."
+
+
+def costs_money(plan: Plan) -> bool:
+    """Whether a run of a plan is billed, or nobody can say."""
+    return plan.cost is None or not is_free(plan.cost)
 
 
 def is_free(cost: CostEstimate) -> bool:
@@ -69,21 +153,18 @@ def _free(cost: CostEstimate) -> str:
     return f"nothing is billed: {basis}" if basis else "nothing is billed"
 
 
-def _row(line: CostLine) -> list[Cell]:
-    item = f"{line.item} ({line.component})" if line.component else line.item
-    return [
-        _INDENT + clean(item),
-        _number(line.quantity),
-        clean(line.unit),
-        _number(line.unit_price),
-        _amount(line.amount),
-    ]
-
-
 def _number(number: float | None) -> str:
     if number is None:
         return "?"
     return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
+
+
+def _price(price: float) -> str:
+    """Write a price with all its digits, without an exponent."""
+    if price == 0:
+        return "0"
+    digits = max(6 - math.ceil(math.log10(abs(price))), 2)
+    return f"{price:.{digits}f}".rstrip("0").rstrip(".")
 
 
 def _amount(amount: float | None) -> str:

@@ -34,7 +34,7 @@ def render_plan(
         lines += [*_tasks(plan, look), ""]
     lines += [*_stores(plan, look, here), ""]
     if plan.cost is not None:
-        lines += [*render_cost(plan.cost, look), ""]
+        lines += [*render_cost(plan, look), ""]
     problems = render_problems(own_problems(plan), look)
     lines += [*problems, ""] if problems else []
     return lines + wrap(plan_verdict(plan), look, rest=_INDENT)
