@@ -176,7 +176,9 @@ def _gcp_storage(folder: Path) -> Iterator[tuple[str, Row]]:
         item = "internet_egress" if row["item"] == EGRESS else row["item"]
         if item == "internet_egress" or item in GCP_ITEMS:
             tier = {"from": row["tier_from"], "to": row["tier_to"]}
-            yield row["region"], _price(row["service"], item, row["unit"], row["usd"], row, **tier)
+            # Every region is a single one; multi-regions have prices of their own.
+            region = "global" if row["region"] == "single_region" else row["region"]
+            yield region, _price(row["service"], item, row["unit"], row["usd"], row, **tier)
 
 
 def _machines(rows: Iterable[Row], name: str) -> Prices:
