@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import zipfile
@@ -43,7 +44,11 @@ def test_a_full_disk_costs_what_is_kept_and_no_result(make_project, small_disk: 
     """The run ends well and says what is not kept; so does the next, which takes what was kept."""
     project = make_project()
     said = project.finish(project.drive(60, SCALABLE_CACHE_DIR=str(small_disk)), 60)
+    assert said.count("is not kept") < 10  # once for each reason, not for each call
     assert "is not kept" in said
+    (table,) = project.folder.glob(".scalable/runs/*/cache.jsonl")
+    events = [json.loads(line) for line in table.read_text().splitlines()]
+    assert sum(row["event"] == "failed" and "No space" in row["detail"] for row in events) > 10
     before = project.started()
     said = project.finish(project.drive(60, SCALABLE_CACHE_DIR=str(small_disk)), 60)
 

@@ -121,14 +121,13 @@ def _store(place: Place) -> Store:
 
 
 def _tell(event: CacheEvent) -> None:
-    """Say what happened in the worker's log, and to the scheduler."""
-    _log.warning("%s", event.message)
+    """Let the driver say what happened; where there is none, the log does."""
     try:
         from distributed import get_worker
 
         get_worker().log_event(TOPIC, event._asdict())
     except (ImportError, ValueError):  # not in a worker
-        pass
+        _log.warning("%s", event.message)
 
 
 class CachedMap:

@@ -215,8 +215,16 @@ class KeptResults:
         row = CacheRow(time=time.time(), event="uncacheable", task=name, detail=str(error))
         self._record("cache", [_bare(row)])
 
+    def hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        """Take what a worker's cache has to say: when, and the fields of a `CacheEvent` among others."""
+        self._heard(CacheEvent(*(event[1][name] for name in CacheEvent._fields)))
+
     def _heard(self, event: CacheEvent) -> None:
-        logger.warning("%s", event.message)
+        with self._lock:
+            new = ("", event.message) not in self._said
+            self._said.add(("", event.message))
+        if new:
+            logger.warning("%s", event.message)
         kind: Literal["damaged", "failed"] = "damaged" if event.kind == "damaged" else "failed"
         row = CacheRow(time=time.time(), event=kind, key=event.key, task="", detail=event.message)
         self._record("cache", [_bare(row)])

@@ -165,6 +165,7 @@ class ScalableSession:
             raise
 
     def _start(self, plan: Plan, *, eager: bool) -> ScalableClient:
+        from scalable_core.cache.call import TOPIC
         from scalable_core.member.retry import RetryPlugin
         from scalable_core.records.dask_plugins import RunPlugin
         from scalable_core.session.client import ScalableClient
@@ -182,6 +183,7 @@ class ScalableSession:
         assert self._folder is not None
         self._kept = KeptResults(plan, self.run_id, self._folder.append)
         self._client = client = ScalableClient(self._cluster, plan, kept=self._kept)
+        client.subscribe_topic(TOPIC, self._kept.hear)
         client.register_plugin(RetryPlugin())
         client.register_plugin(RunPlugin())
         self._recorder = Recorder(client, self._folder)
