@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,3 +179,35 @@ def test_a_task_that_keeps_nothing_is_told_how(project: Path, scalable) -> None:
 
     assert done.returncode == 2
     assert "cache: true" in done.stderr
+
+
+def test_a_rerun_says_which_run_its_results_came_from(study: Path, scalable) -> None:
+    """Also those whose arguments are objects of the project; its report counts them."""
+    done = scalable("run", "-q")
+    assert done.returncode == 0, done.stderr
+    runs = sorted((study / ".scalable" / "runs").iterdir())
+    rows = [json.loads(line) for line in (runs[-1] / "tasks.jsonl").read_text().splitlines()]
+
+    assert [(row["state"], row["source"]) for row in rows] == [("cached", runs[0].name)] * 3
+    assert "3 results from it" in scalable("report").stdout
+
+
+def test_what_pickling_notes_on_a_class_is_no_change(study: Path, scalable) -> None:
+    """A key does not depend on whether an object of a class was pickled before."""
+    code = """
+import pickle, model
+from scalable_core.cache.fingerprint import fingerprint
+
+def use():
+    return model.Scenario("a").size()
+
+before = fingerprint(use).key
+pickle.dumps(model.Scenario("a"), 2)
+assert "__slotnames__" in vars(model.Scenario)
+assert fingerprint(use).key == before
+"""
+    (study / "pickled.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "pickled.py"], cwd=study, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
