@@ -30,7 +30,7 @@ COMMANDS = {
     "runs": Entry("scalable_core.cli.commands.runs", "List the runs of this project."),
     "report": Entry("scalable_core.cli.commands.report", "Say what happened in a run."),
     "advise": Entry("scalable_core.cli.commands.advise", "Advise memory, time and workers for a task."),
-    "why": Entry("scalable_core.cli.commands.why", "Say which change makes calls run again."),
+    "why": Entry("scalable_core.cli.commands.why", "Say why calls are computed again."),
     "cache": Entry("scalable_core.cli.commands.cache", "Look at the results that are kept."),
     "plugins": Entry("scalable_core.cli.commands.plugins", "List and check the installed plugins."),
     "schema": Entry("scalable_core.cli.commands.schema", "Write the JSON Schema of the manifest."),
