@@ -175,6 +175,13 @@ def test_the_history_of_the_target_comes_before_what_is_expected() -> None:
     assert known.download_bytes == 10 * 1000
 
 
+def test_results_of_unknown_size_are_not_nothing() -> None:
+    """What comes to the caller is unknown then, which is not 0 bytes."""
+    unsized = evolve(past(), nbytes=None)
+
+    assert forecast(plan_of((1, 1), maximum=1), Earlier(("aws", [unsized]))).download_bytes is None
+
+
 def test_runs_on_other_targets_are_better_than_none() -> None:
     """The band is wider then, because another machine took these times."""
     plan = plan_of((2, 2), maximum=2)

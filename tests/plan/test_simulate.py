@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scalable_core.plan.simulate import Durations, GroupBounds, Outcome, Stage, simulate
@@ -172,6 +172,7 @@ def test_the_mean_of_skewed_durations_is_kept() -> None:
 
 
 @settings(max_examples=40, deadline=None)
+@example(calls=2622, seconds=63.0, workers=35, threads=1, adaptive=False, rate=0.0)
 @given(
     calls=st.integers(0, 3000),
     seconds=st.floats(0.0, 1e5),

@@ -176,7 +176,7 @@ def _of_runs(
     """The calls are those of the last run, cached ones counted as computed; durations are those of all."""
     newest, tasks = found[0]
     stages = []
-    download = 0
+    download: int | None = None
     for task in tasks:
         same = [past for _, its in found for past in its if past.task == task.task]
         measured = [past for past in same if past.measured]
@@ -190,7 +190,7 @@ def _of_runs(
         stages.append(Stage(group=group, calls=task.calls + task.attempts, durations=durations))
         sized = next((past for past in measured if past.nbytes is not None), None)
         if sized is not None and sized.nbytes is not None:
-            download += round(sized.nbytes / sized.measured * task.calls)
+            download = (download or 0) + round(sized.nbytes / sized.measured * task.calls)
     targets = ", ".join(dict.fromkeys(run.target for run, _ in found))
     count = len(found)
     basis = f"history: {count} run{'s' * (count != 1)} on {targets}"

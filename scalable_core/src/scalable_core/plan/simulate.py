@@ -145,7 +145,7 @@ class _Size:
     """How a stage is played: its workers, how many of them one stands for, how many calls one stands for."""
 
     workers: int
-    scale: int
+    scale: float
     merge: int
 
 
@@ -165,7 +165,7 @@ def _size(
         wanted = math.ceil(min(stage.calls, occupancy / _TARGET_DURATION) / group.threads)
         workers = max(min(wanted, group.maximum, maximum - others), group.minimum, 1)
     limit = max(CALLS * share, 20.0)
-    scale = max(min(math.ceil(stage.calls / limit), workers // 8), 1)
+    scale = workers / (workers // max(min(math.ceil(stage.calls / limit), workers // 8), 1))
     slots = workers * group.threads / scale
     merge = max(int(stage.calls / scale / max(limit, 4 * slots)), 1)
     return _Size(workers=workers, scale=scale, merge=merge)
