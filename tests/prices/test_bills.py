@@ -72,6 +72,10 @@ def amounts(answer):
         # Autopilot: 80 x 0.0445; 320 x 0.0049225; 20 x 0.0000548; 2 h x 0.10
         (GKE, {}, "Compute", 3.56),
         (GKE, {}, "Memory", 1.5752),
+        # the scheduler's pod: 1 vCPU x 2 h x 0.0445; 4 GiB x 2 h x 0.0049225
+        (GKE, {}, "Scheduler compute", 0.089),
+        (GKE, {}, "Scheduler memory", 0.03938),
+        (EKS, {}, "Scheduler compute", 0.08096),
         (GKE, {}, "Ephemeral storage", 0.001096),
         (GKE, {}, "Cluster fee", 0.2),
         # at most 6.5 GiB a vCPU: 1 vCPU with 16 GiB becomes 2.5 vCPU: 20 x 2.5 x 0.0445

@@ -101,6 +101,10 @@ def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
 def _fargate(bill: _Bill) -> Iterator[CostLine]:
     for group in bill.plan.groups:
         yield from _fargate_workers(bill, group, spot=bill.spot)
+    yield from _fargate_scheduler(bill)
+
+
+def _fargate_scheduler(bill: _Bill) -> Iterator[CostLine]:
     options = bill.options
     size = fit(options.scheduler_cpu, options.scheduler_mem)
     if size is None:
@@ -248,6 +252,8 @@ def _eks(bill: _Bill) -> Iterator[CostLine]:
             yield from _instances(bill, group)
         else:
             yield from _fargate_workers(bill, group, spot=False)
+    if not bill.options.instance_type:  # with a type, its pod is on a node that is there anyway
+        yield from _fargate_scheduler(bill)
     yield priced(
         "Cluster fee",
         "h",

@@ -34,6 +34,9 @@ from scalable_gcp.sizes import CloudRunSize, fit, misfit
 _SCHEDULER_DISK = 10
 _NODE_DISK = 100
 
+#: vCPU and GiB of the scheduler's pod.
+_SCHEDULER_POD = {"vcpu": 1.0, "gib": 4.0}
+
 #: GB a month that are free: what leaves Google Cloud.
 _FREE_EGRESS = 1
 
@@ -93,8 +96,7 @@ def _cloud_run(bill: _Bill) -> Iterator[CostLine]:
             note = workers.note(f"{each:g} {'vCPU' if of == 'vcpu' else 'GB'}") + more
             if price is not None:
                 note += _net(bill.book, of, quantity.expected, price.usd)
-            line = priced(item, unit, quantity, price, component=group.name, note=note)
-            yield line
+            yield priced(item, unit, quantity, price, component=group.name, note=note)
         yield from _gpus(bill, group)
     if options.transport != "single":
         yield from _scheduler(bill, options)
@@ -154,6 +156,11 @@ def _gke(bill: _Bill) -> Iterator[CostLine]:
             yield from _nodes(bill, group, bill.options.machine_type)
         else:
             yield from _pods(bill, group)
+    if not bill.options.machine_type:  # with a type, its pod is on a node that is there anyway
+        for item, unit, of in (("compute", "vCPU-h", "vcpu"), ("memory", "GB-h", "gib")):
+            size, price = _SCHEDULER_POD[of], pod_price(bill.book, of, spot=False)
+            note = f"{size:g} {unit.removesuffix('-h')} x {bill.wall.expected:.4g}h"
+            yield priced(f"Scheduler {item}", unit, bill.wall.times(size), price, note=note)
     yield priced(
         "Cluster fee",
         "h",
