@@ -199,6 +199,8 @@ def test_artifacts_are_kept_under_the_run_and_never_overwritten(threads: Path) -
     )
     assert json.loads(path.read_text()) == {"yield": 1.5}
     assert (ref.size, ref.run) == (path.stat().st_size, session.run_id)
+    rows = (session.run_dir / "artifacts.jsonl").read_text().splitlines()
+    assert [json.loads(row)["uri"] for row in rows] == [ref.uri]
 
 
 def test_no_env_file_is_loaded(threads: Path) -> None:

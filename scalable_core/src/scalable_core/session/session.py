@@ -251,7 +251,10 @@ class ScalableSession:
         data, media_type = to_artifact_bytes(name, value)
         destination = artifact_uri(self._plan.stores.artifacts, self.run_id, name)
         artifact = Artifact(name=name, data=data, media_type=media_type, run=self.run_id)
-        return self._host.store_artifact(artifact, destination, self._context())
+        ref = self._host.store_artifact(artifact, destination, self._context())
+        if self._folder is not None:
+            self._folder.append("artifacts", [to_data(ref)])
+        return ref
 
     def __enter__(self) -> ScalableClient:
         return self.start()
