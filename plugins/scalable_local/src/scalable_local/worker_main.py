@@ -59,12 +59,11 @@ def _work(
 
     import dask.config
     from dask.multiprocessing import default_initializer
-    from distributed import Worker
+    from distributed import Status, Worker
 
     # What a call raises reaches its future and the records; the terminal need not say it for each attempt.
-    logging.getLogger("distributed.worker").addFilter(
-        lambda record: not str(record.msg).startswith("Compute Failed")
-    )
+    log = logging.getLogger("distributed.worker")
+    log.addFilter(lambda record: not str(record.msg).startswith("Compute Failed"))
     dask.config.refresh()  # the environment may hold configuration
     dask.config.set(config)
     default_initializer()
@@ -73,6 +72,10 @@ def _work(
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         worker = await Worker(**options)
+        # Closing breaks off a heartbeat that is under way; that is no news.
+        log.addFilter(
+            lambda record: worker.status == Status.running or record.funcName != "heartbeat"
+        )
         watch.on_stop = lambda: loop.call_soon_threadsafe(stop.set)
         send(channel, {"address": worker.address, "folder": worker.local_directory})
         ends = [asyncio.ensure_future(end) for end in (worker.finished(), stop.wait())]
