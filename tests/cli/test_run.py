@@ -191,7 +191,10 @@ def test_a_workflow_that_raises_shows_its_own_traceback(project: Path, scalable)
     assert trace.count("  File ") == 2
     assert "ValueError: three is too much\n" in trace
     assert "--debug shows them" in trace
-    assert done.stderr.splitlines()[-1].startswith("failed: 4 of 5 tasks done, 1 failed, ")
+    # Calls beside the one that fails may not be over when it does.
+    verdict = done.stderr.splitlines()[-1]
+    assert verdict.startswith("failed: ")
+    assert " of 5 tasks done, 1 failed, " in verdict
 
 
 def test_debug_shows_the_whole_traceback(project: Path, scalable) -> None:
