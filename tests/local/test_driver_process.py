@@ -33,8 +33,7 @@ client.wait_for_workers(2, timeout=120)
 def busy(_):
     import subprocess
     child = subprocess.Popen(["sleep", "1000"])
-    print("pid", os.getpid(), flush=True)
-    print("pid", child.pid, flush=True)
+    os.write(1, f"pid {os.getpid()}\\npid {child.pid}\\n".encode())  # whole, whoever else writes
     open(f"busy-{os.getpid()}", "w").close()
     time.sleep(1000)
 
