@@ -45,13 +45,15 @@ def test_closing_at_once_after_the_request_leaves_nothing(start, make_plan, grou
 
     import psutil
 
+    before = {child.pid for child in psutil.Process(os.getpid()).children()}
     cluster, client = start(make_plan(group(maximum=3)), workers=False)
     cluster.request_workers()
 
     client.close()
     cluster.close()
 
-    assert [p for p in psutil.Process(os.getpid()).children() if p.status() != "zombie"] == []
+    left = [p for p in psutil.Process(os.getpid()).children() if p.pid not in before]
+    assert [p for p in left if p.status() != "zombie"] == []
 
 
 def test_scale_works_as_dask_users_expect(start, make_plan, group, wait_until):
