@@ -11,10 +11,13 @@ import shutil
 import subprocess
 import sys
 
-from workspace import PYTHON, install_everything, run, say
+from workspace import PYTHON, ROOT, install_everything, run, say
 
 #: Debian package to a program that it brings.
 PROGRAMS = {"podman": "podman", "runc": "runc", "docker-registry": "docker-registry"}
+
+#: Exit code of pytest when tests have failed.
+FAILED = 1
 
 
 def install_programs() -> None:
@@ -37,4 +40,8 @@ if __name__ == "__main__":
     install_everything()
     install_programs()
     say("pytest")
-    run(str(PYTHON), "-m", "pytest", *sys.argv[1:])
+    pytest = [str(PYTHON), "-m", "pytest"]
+    if subprocess.run([*pytest, *sys.argv[1:]], cwd=ROOT, check=False).returncode == FAILED:
+        # Many tests start processes, and machines are shared. What fails twice fails.
+        say("what has failed is run once more, by itself")
+        run(*pytest, "--last-failed", "--last-failed-no-failures=none", *sys.argv[1:])
