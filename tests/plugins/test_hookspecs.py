@@ -88,6 +88,8 @@ def nouns(plan_for: Callable[..., Any], context: Any, tmp_path: Path) -> dict[st
         "resolve_image": {"request": ImageRequest(reference="python:3.12"), "context": context},
         "service_profile": {"target": Target(name="t", provider="acme", options=options)},
         "estimate_cost": {"plan": plan, "context": context},
+        "variants": {"plan": plan, "context": context},
+        "price_snapshot": {"refresh": False, "context": context},
         "preflight": {"plan": plan, "context": context},
         "provision_cluster": {"plan": plan, "context": context},
         "release_cluster": {"record": cluster, "context": context},
@@ -97,6 +99,7 @@ def nouns(plan_for: Callable[..., Any], context: Any, tmp_path: Path) -> dict[st
             "context": context,
         },
         "fetch_artifact": {"ref": ref, "destination": tmp_path / "a", "context": context},
+        "open_storage": {"uri": "acme://shelf", "context": context},
         "run_recorded": {"record": run, "context": context},
     }
 

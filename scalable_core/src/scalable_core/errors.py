@@ -122,6 +122,10 @@ class ImageError(ProviderError):
     """A container image cannot be found, read or used."""
 
 
+class StorageError(ProviderError):
+    """A place for objects does not exist, may not be used, or cannot be reached."""
+
+
 class ArtifactError(ProviderError):
     """An artifact cannot be stored or fetched as asked."""
 
@@ -142,3 +146,9 @@ class WorkflowError(ScalableError):
 
 class TaskTimeoutError(WorkflowError, TimeoutError):
     """A task ran longer than its ``timeout`` and was stopped."""
+
+
+class BudgetReachedError(ScalableError):
+    """The run was stopped by its budget; what it finished is kept, and it can be resumed."""
+
+    exit_code = 75

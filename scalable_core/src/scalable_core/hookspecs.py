@@ -40,12 +40,14 @@ if TYPE_CHECKING:
         HookContext,
         ImageRequest,
         Plan,
+        PriceSnapshot,
         Problem,
         ReleaseReport,
         ResolvedImage,
         RunRecord,
         ServiceProfile,
         Settings,
+        Storage,
         Target,
     )
 
@@ -277,6 +279,76 @@ def estimate_cost(plan: Plan, context: HookContext) -> CostEstimate | None:
 
 
 @hookspec(firstresult=True)
+def variants(plan: Plan, context: HookContext) -> Sequence[Plan] | None:
+    """Called by `plan --compare`, `--regions`, `--deadline` and `--budget`, to have something to choose from.
+
+    Optional. Offline and pure, as `estimate_cost`.
+
+    Args:
+        plan: Groups, bounds and forecast; its ``cost`` is None.
+        context: Project and folder; ``data["regions"]`` is True when the same plan in other regions is wanted
+            instead of other capacity.
+
+    Returns:
+        The same work bought in other ways that the target could be changed to, such as Spot, ARM or another
+        region: plans whose ``target.options`` differ, and whose ``target.name`` tells how, such as
+        ``aws (spot)``. The plan itself is not among them. Empty or ``None`` when there is no other way.
+
+    Called again:
+        Freely.
+
+    Wrappers:
+        See the plan and its variants; a team's rule, such as "never Spot", removes some here.
+
+    Example:
+        .. code-block:: python
+
+            import attrs
+            from scalable_core.hookspecs import hookimpl
+
+            @hookimpl
+            def variants(plan):
+                target = attrs.evolve(plan.target, name=f"{plan.target.name} (night)")
+                return [attrs.evolve(plan, target=target)]
+    """
+
+
+@hookspec(firstresult=True)
+def price_snapshot(refresh: bool, context: HookContext) -> PriceSnapshot | None:
+    """Called by `scalable prices`, and before every run for the snapshot's id.
+
+    Optional: for providers with a price list.
+
+    Args:
+        refresh: Ask the service for today's prices and keep them for this user; otherwise no socket is opened.
+        context: The folder; ``deadline`` in monotonic seconds.
+
+    Returns:
+        Which prices estimates are made with from now on. When a refresh fails, or what it brings looks wrong,
+        the old ones stay, and ``notes`` says why. ``None`` when the provider has no prices.
+
+    Raises:
+        ProviderError: There are no credentials for a refresh.
+
+    Called again:
+        Freely.
+
+    Wrappers:
+        See the question and the snapshot.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import PriceSnapshot
+
+            @hookimpl
+            def price_snapshot(refresh):
+                return PriceSnapshot(provider="acme", id="2026-11", rows=1, origin="bundled")
+    """
+
+
+@hookspec(firstresult=True)
 def preflight(plan: Plan, context: HookContext) -> Sequence[Problem] | None:
     """Called by `run` and `doctor` just before anything is created.
 
@@ -477,6 +549,71 @@ def fetch_artifact(ref: ArtifactRef, destination: Path, context: HookContext) ->
             def fetch_artifact(ref, destination):
                 destination.write_bytes(SHELF[ref.uri])
                 return destination
+    """
+
+
+@hookspec(firstresult=True)
+def open_storage(uri: str, context: HookContext) -> Storage | None:
+    """Called for the records, the cache and the ledger that a project keeps below a URI.
+
+    Optional: without it the core reaches the scheme through fsspec. Addressed by URI scheme, as
+    `store_artifact`.
+
+    Args:
+        uri: Where the objects are, such as ``s3://bucket/prefix``.
+        context: Project and folder.
+
+    Returns:
+        A `scalable_core.types.Storage` for the objects below the URI. Nothing is contacted yet. ``None``
+        leaves it to fsspec.
+
+    Raises:
+        StorageError: The URI makes no sense.
+
+    Called again:
+        For each URI, from any thread; connections may be shared.
+
+    Wrappers:
+        See the URI and the storage.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import StoredObject
+
+            class Shelf:
+                def __init__(self, uri):
+                    self.uri, self._objects = uri, {}
+
+                def get(self, key):
+                    if key not in self._objects:
+                        raise FileNotFoundError(f"{self.uri}/{key}")
+                    return self._objects[key]
+
+                def put(self, key, data):
+                    self._objects[key] = data if isinstance(data, bytes) else data.read_bytes()
+
+                def put_if_absent(self, key, data):
+                    new = key not in self._objects
+                    if new:
+                        self.put(key, data)
+                    return new
+
+                def list(self, prefix):
+                    for key in sorted(self._objects):
+                        if key.startswith(prefix):
+                            yield StoredObject(key=key, size=len(self._objects[key]))
+
+                def delete(self, key):
+                    self._objects.pop(key, None)
+
+                def stream(self, key):
+                    yield self.get(key)
+
+            @hookimpl
+            def open_storage(uri):
+                return Shelf(uri.rstrip("/"))
     """
 
 

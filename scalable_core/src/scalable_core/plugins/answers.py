@@ -14,10 +14,13 @@ from scalable_core.plugins.loading import Plugin
 from scalable_core.types import (
     ArtifactRef,
     CostEstimate,
+    Plan,
+    PriceSnapshot,
     Problem,
     ReleaseReport,
     ResolvedImage,
     ServiceProfile,
+    Storage,
 )
 
 
@@ -54,6 +57,15 @@ def _profile(answer: Any, name: str) -> str | None:
     return None if isinstance(answer, ServiceProfile) else "a ServiceProfile"
 
 
+def _plans(answer: Any, name: str) -> str | None:
+    sound = isinstance(answer, Sequence) and all(isinstance(item, Plan) for item in answer)
+    return None if sound else "a list of Plan"
+
+
+def _storage(answer: Any, name: str) -> str | None:
+    return None if isinstance(answer, Storage) else "a Storage"
+
+
 def _path(answer: Any, name: str) -> str | None:
     return None if isinstance(answer, Path) else "a Path"
 
@@ -65,11 +77,14 @@ _CHECKS: dict[str, Callable[[Any, str], str | None]] = {
     "resolve_image": _record(ResolvedImage, "oci"),
     "service_profile": _profile,
     "estimate_cost": _record(CostEstimate),
+    "variants": _plans,
+    "price_snapshot": _record(PriceSnapshot),
     "preflight": _problems,
     "provision_cluster": _cluster,
     "release_cluster": _record(ReleaseReport),
     "store_artifact": _record(ArtifactRef),
     "fetch_artifact": _path,
+    "open_storage": _storage,
 }
 
 

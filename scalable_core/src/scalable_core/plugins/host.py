@@ -31,12 +31,14 @@ from scalable_core.types import (
     HookContext,
     ImageRequest,
     Plan,
+    PriceSnapshot,
     Problem,
     ReleaseReport,
     ResolvedImage,
     RunRecord,
     ServiceProfile,
     Settings,
+    Storage,
     Target,
 )
 
@@ -152,6 +154,28 @@ class PluginHost:
         )
         return answer
 
+    def variants(self, plan: Plan, context: HookContext) -> tuple[Plan, ...]:
+        """Return the same work bought in other ways; empty when the provider knows none."""
+        name = plan.target.provider
+        answer = self._ask(
+            "variants", self._provider(name), name, context, optional=True, plan=plan
+        )
+        return tuple(answer or ())
+
+    def price_snapshot(
+        self, provider: str, *, refresh: bool, context: HookContext
+    ) -> PriceSnapshot | None:
+        """Return which prices a provider estimates with; None when it has none."""
+        answer: PriceSnapshot | None = self._ask(
+            "price_snapshot",
+            self._provider(provider),
+            provider,
+            context,
+            optional=True,
+            refresh=refresh,
+        )
+        return answer
+
     def preflight(self, plan: Plan, context: HookContext) -> tuple[Problem, ...]:
         """Return the provider's online findings about a plan."""
         return self._findings("preflight", plan.target.provider, context, plan=plan)
@@ -173,7 +197,7 @@ class PluginHost:
         self, artifact: Artifact, destination: str, context: HookContext
     ) -> ArtifactRef:
         """Store an artifact through the plugin of the destination's URI scheme. Safe from any thread."""
-        plugin = self._loader.load("scheme", _scheme(destination))
+        plugin = self._loader.load("scheme", uri_scheme(destination))
         answer: ArtifactRef = self._ask(
             "store_artifact",
             plugin,
@@ -186,9 +210,23 @@ class PluginHost:
 
     def fetch_artifact(self, ref: ArtifactRef, destination: Path, context: HookContext) -> Path:
         """Fetch an artifact to a file through the plugin of its URI scheme. Safe from any thread."""
-        plugin = self._loader.load("scheme", _scheme(ref.uri))
+        plugin = self._loader.load("scheme", uri_scheme(ref.uri))
         answer: Path = self._ask(
             "fetch_artifact", plugin, plugin.name, context, ref=ref, destination=destination
+        )
+        return answer
+
+    def open_storage(self, uri: str, context: HookContext) -> Storage | None:
+        """Open the objects below a URI through the plugin of its scheme; None leaves it to fsspec.
+
+        A scheme that no installed plugin claims is None too.
+        """
+        scheme = uri_scheme(uri)
+        if not self._loader.claims("scheme", scheme):
+            return None
+        plugin = self._loader.load("scheme", scheme)
+        answer: Storage | None = self._ask(
+            "open_storage", plugin, plugin.name, context, optional=True, uri=uri
         )
         return answer
 
@@ -289,6 +327,7 @@ def _addressed(context: HookContext, plugin: Plugin) -> HookContext:
     return attrs.evolve(context, log=log)
 
 
-def _scheme(uri: str) -> str:
+def uri_scheme(uri: str) -> str:
+    """Return the scheme of a URI in lower case; ``file`` for a plain path."""
     match = _SCHEME.match(uri)
     return match[1].lower() if match else "file"

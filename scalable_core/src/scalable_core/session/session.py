@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import logging
 import os
 import socket
 import sys
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from scalable_core import __version__
 from scalable_core.artifacts import artifact_uri, to_artifact_bytes
-from scalable_core.errors import ProviderError, ScalableError, UsageError
+from scalable_core.errors import ProviderError, UsageError
 from scalable_core.manifest import AUTO, manifest_text
 from scalable_core.plan import plan_document
 from scalable_core.plugins import PluginHost
 from scalable_core.records import RunFolder, new_run_id
 from scalable_core.records.folder import now
 from scalable_core.session import invocation
+from scalable_core.session.ending import Tee, first_line, status_of, summarise_run
 from scalable_core.session.planning import failures, load, make_plan, pin_images
 from scalable_core.session.recorder import Recorder
 from scalable_core.types import (
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from scalable_core.member.bundle import Bundle
     from scalable_core.session.client import ScalableClient
     from scalable_core.session.kept import KeptResults
-
-logger = logging.getLogger("scalable")
 
 
 class ScalableSession:
@@ -287,9 +285,9 @@ class ScalableSession:
             kind: sum(getattr(c, kind) for c in counts) for kind in ("total", "done", "failed")
         }
         record = folder.update(
-            status=_status(error),
+            status=status_of(error),
             ended=now(),
-            error=None if error is None else _first_line(error),
+            error=None if error is None else first_line(error),
             tasks={**totals, "cached": self._kept.count if self._kept else 0},
             workers={"added": progress.added, "lost": progress.lost},
         )
@@ -299,7 +297,7 @@ class ScalableSession:
             status=record.status,
             progress=to_data(progress),
         )
-        _summarise(folder)
+        summarise_run(folder)
         self._host.run_recorded(record, self._context())
         folder.close()
 
@@ -310,7 +308,7 @@ class ScalableSession:
             workdir=Path(self._plan.manifest).parent,
             run_dir=self.run_dir,
             bundle=lambda: self._bundle,
-            events=_Tee(self._folder, self._sink),
+            events=Tee(self._folder, self._sink),
         )
 
     @functools.cached_property
@@ -332,43 +330,9 @@ class ScalableSession:
     def _say(self, kind: str, message: str, **data: Any) -> None:
         import time
 
-        _Tee(self._folder, self._sink).emit(
+        Tee(self._folder, self._sink).emit(
             Event(time=time.time(), kind=kind, message=message, data=data)
         )
-
-
-class _Tee:
-    """Gives each event to the run's folder and to whoever listens."""
-
-    def __init__(self, folder: RunFolder | None, sink: EventSink) -> None:
-        self._sinks = (sink,) if folder is None else (folder, sink)
-
-    def emit(self, event: Event) -> None:
-        for sink in self._sinks:
-            sink.emit(event)
-
-
-def _summarise(folder: RunFolder) -> None:
-    """Write what the rows come to; a run's records are whole without it."""
-    from scalable_core.records.reading import read_history
-    from scalable_core.records.summary import summarise, summary_document
-
-    try:
-        summary = summarise(read_history(folder.path))
-        folder.write_document("summary.json", summary_document(summary))
-    except (OSError, ValueError) as error:
-        logger.warning("no summary of %s was written: %s", folder.path, error)
-
-
-def _status(error: BaseException | None) -> str:
-    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-        return "done"
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-
-
-def _first_line(error: BaseException) -> str:
-    text = error.message if isinstance(error, ScalableError) else str(error)
-    return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}".rstrip(": ")
 
 
 #: Started and not closed: closed when the interpreter ends, so that nothing outlives it.

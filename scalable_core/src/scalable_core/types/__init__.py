@@ -31,6 +31,7 @@ from scalable_core.types.image import ImageRequest, ResolvedImage
 from scalable_core.types.manifest import Component, Expect, Manifest, Project, Target, Task
 from scalable_core.types.options import Adaptive, option
 from scalable_core.types.plan import PLAN_SCHEMA, Plan, Stores, WorkerGroup
+from scalable_core.types.prices import PriceSnapshot
 from scalable_core.types.problem import Problem
 from scalable_core.types.run import (
     RUN_SCHEMA,
@@ -45,6 +46,7 @@ from scalable_core.types.run import (
     WorkerRow,
 )
 from scalable_core.types.secret import Secret, reveal
+from scalable_core.types.storage import Storage, StoredObject
 
 __all__ = [
     "PLAN_SCHEMA",
@@ -74,6 +76,7 @@ __all__ = [
     "PastRun",
     "PastTask",
     "Plan",
+    "PriceSnapshot",
     "Problem",
     "Progress",
     "Project",
@@ -85,6 +88,8 @@ __all__ = [
     "Secret",
     "ServiceProfile",
     "Settings",
+    "Storage",
+    "StoredObject",
     "Stores",
     "Target",
     "Task",

@@ -18,6 +18,7 @@ class Artifact:
         run: Who made it.
         task: The task that made it; None for the driver.
         component: The component it ran on.
+        overwrite: Take the place of what has the name already; otherwise that is an error.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Artifact:
     run: str
     task: str | None = None
     component: str | None = None
+    overwrite: bool = False
 
 
 @frozen(kw_only=True)

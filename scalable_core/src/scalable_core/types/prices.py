@@ -81,6 +81,33 @@ class MachineType:
     spot: Price | None
 
 
+@frozen(kw_only=True)
+class PriceSnapshot:
+    """The prices that a provider's estimates are made with.
+
+    Attributes:
+        provider: The plugin that has them.
+        id: Changes with any price; a run keeps it beside its estimate.
+        as_of: ISO date of the newest price.
+        oldest: ISO date of the oldest price.
+        rows: How many prices.
+        regions: The regions that have prices.
+        origin: ``bundled`` with the dist, or ``refreshed``.
+        sources: Where they come from.
+        notes: Sentences for the user, such as why a refresh kept the old ones.
+    """
+
+    provider: str
+    id: str
+    as_of: str | None = None
+    oldest: str | None = None
+    rows: int
+    regions: tuple[str, ...] = ()
+    origin: str
+    sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 class PriceBook:
     """The prices of one region."""
 
