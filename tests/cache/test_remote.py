@@ -17,6 +17,7 @@ import fsspec
 import numpy as np
 import pytest
 
+from scalable_core.artifacts.storage import plain_storage
 from scalable_core.cache import CacheEvent, Store
 from scalable_core.cache.metadata import unseal
 from scalable_core.cache.remote import Remote
@@ -51,7 +52,7 @@ def opened(
     """Return a store of one machine, or of none, with the shared place."""
     return Store(
         None if name is None else tmp_path / name,
-        remote=Remote(shared, listed=listed),
+        remote=Remote(plain_storage(shared), listed=listed),
         secret=secret,
         report=None if events is None else events.append,
     )
@@ -220,26 +221,27 @@ def test_what_a_killed_process_did_not_send_the_next_one_sends(tmp_path: Path) -
     script = (
         "import os, sys\n"
         "from scalable_core.cache import Store\n"
+        "from scalable_core.artifacts.storage import plain_storage\n"
         "from scalable_core.cache.remote import Remote\n"
         "import scalable_core.cache.uploads as uploads\n"
         "uploads.Uploads._send = lambda self, key: __import__('time').sleep(600)\n"
-        "store = Store(sys.argv[1], remote=Remote(sys.argv[2]))\n"
+        "store = Store(sys.argv[1], remote=Remote(plain_storage(sys.argv[2])))\n"
         f"store.put({KEY!r}, [1, 2], {{'function': 'f'}})\n"
         "os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "one"), shared], timeout=60)
-    assert Remote(shared).read(KEY) is None
+    assert Remote(plain_storage(shared)).read(KEY) is None
     store = opened(tmp_path, shared)
     store.collect()
 
     assert store.flush(60)
-    assert Remote(shared).read(KEY) is not None
+    assert Remote(plain_storage(shared)).read(KEY) is not None
     assert list((tmp_path / "one" / "unsent").glob("*")) == []
 
 
 def test_values_whose_metadata_never_came_are_collected(tmp_path: Path) -> None:
     """After a day."""
-    remote = Remote(str(tmp_path / "shared"))
+    remote = Remote(plain_storage(str(tmp_path / "shared")))
     Store(None, remote=remote).put(KEY, np.arange(3), NOTE)
     (value,) = (tmp_path / "shared" / "entries").glob("*/*.npy")
     orphan = value.with_name("f" * 40 + ".0123456789abcdef.npy")

@@ -190,17 +190,19 @@ def test_what_is_only_in_the_shared_place_is_removed_too(
 ) -> None:
     """A result that was cleared does not come back."""
     from scalable_core.cache import Place
+    from scalable_core.session.storage import StorageOpener
 
     shared = (tmp_path / "shared").as_uri()
-    place = Place(root=str(project / ".scalable" / "cache"), remote=shared)
+    opener = StorageOpener(shared)
+    place = Place(root=str(project / ".scalable" / "cache"), remote=opener)
     both = place.open()
     both.put("c" * 40, 3, {"function": "other.f"})
     assert both.flush(60)
-    assert Place(remote=shared).open().peek("c" * 40) is not None
+    assert Place(remote=opener).open().peek("c" * 40) is not None
 
     done = scalable("cache", "clear", "--function", "f", "--yes", SCALABLE_CACHE_REMOTE=shared)
     assert done.returncode == 0, done.stderr
-    assert Place(remote=shared).open().peek("c" * 40) is None
+    assert Place(remote=opener).open().peek("c" * 40) is None
 
 
 def test_looking_at_the_cache_imports_no_dask(

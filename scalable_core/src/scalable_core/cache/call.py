@@ -13,11 +13,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from scalable_core.cache.level import CacheEvent
-from scalable_core.cache.remote import Remote
+from scalable_core.cache.remote import Opener, Remote
 from scalable_core.cache.signing import key_from
 from scalable_core.cache.store import Store
 
@@ -31,18 +31,16 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where results are kept, as plain words that can travel. The project's key travels in the environment.
+    """Where results are kept, in a form that can travel. The project's key travels in the environment.
 
     Attributes:
         root: Folder on the worker's machine; None when it has none.
-        remote: URI of the shared place; None when there is none.
-        options: Handed to fsspec for it.
+        remote: Opens the shared place in the worker's process too; None when there is none.
         fsync: Have the disk confirm each entry.
     """
 
     root: str | None = None
-    remote: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    remote: Opener | None = None
     fsync: bool = False
 
     def open(
@@ -59,12 +57,9 @@ class Place:
             listed: As for `scalable_core.cache.remote.Remote`; for a driver that looks many keys up.
             secret: The project's key; the environment's when None.
         """
-        remote = None
-        if self.remote is not None:
-            remote = Remote(self.remote, listed=listed, options=dict(self.options))
         return Store(
             self.root,
-            remote=remote,
+            remote=None if self.remote is None else Remote(self.remote, listed=listed),
             secret=secret or key_from(os.environ),
             report=report,
             fsync=self.fsync or None,

@@ -1,39 +1,57 @@
-"""Entries below any fsspec URI, shared by everybody who can reach it: the same names as on disk.
+"""Entries in a place that is shared by everybody who can reach it: the same names as on disk.
 
-An object store shows an object when it is whole, so nothing is moved: the value is put first, then the
-metadata, on condition that there are none where the file system can do that.
+An object is there when it is whole, so nothing is moved: the value is put first, then the metadata, on
+condition that there are none.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 from scalable_core.cache.values import Buffer
+
+if TYPE_CHECKING:
+    from scalable_core.types import Storage
 
 _DAY = 86_400
 
 
+class Opener(Protocol):
+    """Opens a shared place in whatever process it has come to. It can be pickled, hashed and compared."""
+
+    @property
+    def uri(self) -> str:
+        """Where the place is."""
+
+    def __call__(self) -> Storage:
+        """Return the place; nothing is contacted yet."""
+
+
 class Remote:
-    """Entries below a URI.
+    """Entries in a `scalable_core.types.Storage`.
 
     Args:
-        uri: Such as ``s3://bucket/prefix`` or ``memory://cache``.
+        storage: The place, or what opens it when it is first used.
         listed: List the keys once, at the first read, and believe the list: for who looks many keys up.
-        options: Handed to fsspec.
     """
 
-    def __init__(
-        self, uri: str, *, listed: bool = False, options: dict[str, Any] | None = None
-    ) -> None:
-        from fsspec.core import url_to_fs
-
-        self.uri = uri
-        self._fs, base = url_to_fs(uri, **(options or {}))
-        self._base = base.rstrip("/")
+    def __init__(self, storage: Storage | Opener, *, listed: bool = False) -> None:
+        self._storage = storage
         self._listed = listed
         self._keys: set[str] | None = None
+
+    @property
+    def storage(self) -> Storage:
+        """The place.
+
+        Raises:
+            StorageError: It cannot be opened here.
+        """
+        if callable(self._storage):
+            self._storage = self._storage()
+        return self._storage
 
     def read(self, key: str) -> bytes | None:
         """Return the metadata of an entry; None when there is none."""
@@ -42,7 +60,7 @@ class Remote:
                 self._keys = set(self.keys())
             if key not in self._keys:
                 return None
-        return self._get(self._entry(f"{key}.json"))
+        return self._get(_entry(f"{key}.json"))
 
     def read_value(self, name: str) -> bytes:
         """Return the bytes of a value.
@@ -50,19 +68,18 @@ class Remote:
         Raises:
             FileNotFoundError: It is gone.
         """
-        data: bytes = self._fs.cat_file(self._entry(name))
-        return data
+        return self.storage.get(_entry(name))
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of all entries."""
-        for path in self._list():
-            name, _, ending = path.rpartition("/")[2].partition(".")
+        for found in self.storage.list("entries/"):
+            name, _, ending = found.key.rpartition("/")[2].partition(".")
             if ending == "json":
                 yield name
 
     def read_code(self, digest: str) -> bytes | None:
         """Return what was kept under the digest of some code; None when nothing was."""
-        return self._get(f"{self._base}/code/{digest[:2]}/{digest}.json")
+        return self._get(_code(digest))
 
     def write(
         self,
@@ -74,71 +91,53 @@ class Remote:
         only_if_absent: bool,
     ) -> bool:
         """Put an entry in its place; see `scalable_core.cache.disk.Disk.write`."""
-        place = self._entry(f"{key}.json")
-        if only_if_absent and self._fs.exists(place):
-            return False
+        if only_if_absent and name is not None and self._get(_entry(f"{key}.json")) is not None:
+            return False  # nothing is sent for an entry that is there
         if name is not None:
-            self._put(self._entry(name), b"".join(buffers))
-        written = self._put(place, metadata, only_if_absent=only_if_absent)
+            self.storage.put(_entry(name), b"".join(buffers))
+        if only_if_absent:
+            written = self.storage.put_if_absent(_entry(f"{key}.json"), metadata)
+        else:
+            self.storage.put(_entry(f"{key}.json"), metadata)
+            written = True
         if self._keys is not None:
             self._keys.add(key)
         return written
 
     def write_code(self, digest: str, data: bytes) -> None:
         """Keep what many entries share, once."""
-        self._put(f"{self._base}/code/{digest[:2]}/{digest}.json", data, only_if_absent=True)
+        self.storage.put_if_absent(_code(digest), data)
 
     def remove(self, key: str) -> None:
         """Remove an entry and its value."""
-        place = self._entry(f"{key}.json")
-        for path in [place, *(each for each in self._list(key[:2]) if f"/{key}." in each)]:
-            try:
-                self._fs.rm_file(path)
-            except FileNotFoundError:
-                pass
+        self.storage.delete(_entry(f"{key}.json"))
+        for found in list(self.storage.list(_entry(f"{key}."))):
+            self.storage.delete(found.key)
 
     def collect(self) -> int:
         """Remove values, older than a day, whose metadata never came; return how many."""
-        paths = self._list()
-        keys = {path.rpartition("/")[2] for path in paths}
+        objects = list(self.storage.list("entries/"))
+        keys = {found.key for found in objects}
         count = 0
-        for path in paths:
-            name = path.rpartition("/")[2]
-            if name.count(".") < 2 or f"{name.partition('.')[0]}.json" in keys:
+        for found in objects:
+            name = found.key.rpartition("/")[2]
+            if name.count(".") < 2 or _entry(f"{name.partition('.')[0]}.json") in keys:
                 continue
-            if time.time() - self._fs.modified(path).timestamp() > _DAY:
-                self._fs.rm_file(path)
+            if found.modified is not None and time.time() - found.modified > _DAY:
+                self.storage.delete(found.key)
                 count += 1
         return count
 
-    def _entry(self, name: str) -> str:
-        return f"{self._base}/entries/{name[:2]}/{name}"
-
-    def _list(self, shard: str = "") -> list[str]:
+    def _get(self, key: str) -> bytes | None:
         try:
-            self._fs.invalidate_cache()
-            return list(self._fs.find(f"{self._base}/entries/{shard}".rstrip("/")))
+            return self.storage.get(key)
         except FileNotFoundError:
-            return []
-
-    def _get(self, path: str) -> bytes | None:
-        try:
-            data: bytes = self._fs.cat_file(path)
-        except (FileNotFoundError, NotADirectoryError):
             return None
-        return data
 
-    def _put(self, path: str, data: bytes, *, only_if_absent: bool = False) -> bool:
-        self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-        if not only_if_absent:
-            self._fs.pipe_file(path, data)
-            return True
-        try:
-            self._fs.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return False
-        except (TypeError, NotImplementedError):  # this file system knows no conditions
-            if self._fs.exists(path):
-                return False
-            self._fs.pipe_file(path, data)
-        return True
+
+def _entry(name: str) -> str:
+    return f"entries/{name[:2]}/{name}"
+
+
+def _code(digest: str) -> str:
+    return f"code/{digest[:2]}/{digest}.json"

@@ -34,9 +34,11 @@ def place_of(manifest: Manifest) -> Place:
     """Return where a project's results are kept, as runs started from here would have it."""
     from scalable_core.cache import Place
     from scalable_core.plan.build import locate_stores
+    from scalable_core.session.storage import StorageOpener
 
     stores = locate_stores(manifest, manifest_path().absolute().parent, os.environ)
-    return Place(root=stores.cache, remote=os.environ.get("SCALABLE_CACHE_REMOTE") or None)
+    shared = os.environ.get("SCALABLE_CACHE_REMOTE")
+    return Place(root=stores.cache, remote=StorageOpener(shared) if shared else None)
 
 
 def key_file(place: Place) -> Path:

@@ -29,6 +29,7 @@ from scalable_core.cache import (
     options_of,
 )
 from scalable_core.cache.signing import KEY_VARIABLE, ensure_key
+from scalable_core.session.storage import StorageOpener
 from scalable_core.types import CacheRow, Plan, TaskRow, to_data
 
 logger = logging.getLogger("scalable.cache")
@@ -72,7 +73,8 @@ class KeptResults:
     ) -> None:
         self._plan, self._run, self._record = plan, run, record
         cache = Path(plan.stores.cache)
-        self.place = Place(root=str(cache), remote=os.environ.get("SCALABLE_CACHE_REMOTE") or None)
+        shared = os.environ.get("SCALABLE_CACHE_REMOTE")
+        self.place = Place(root=str(cache), remote=StorageOpener(shared) if shared else None)
         if self.place.remote:
             # Workers find the project's key in their environment, which they have from this process.
             os.environ.setdefault(KEY_VARIABLE, ensure_key(cache.parent / "cache.key").hex())

@@ -158,7 +158,7 @@ def clear(
         entries = _select(store, functions, older, newer, larger)
         what = f"{sum_up(entries)} in {place.root}"
         if place.remote:
-            what += f" and {place.remote}"
+            what += f" and {place.remote.uri}"
         if entries and not (dry_run or yes):
             if not sys.stdin.isatty():
                 raise UsageError(f"this removes {what}", cure="say so: --yes; or look first: -n")

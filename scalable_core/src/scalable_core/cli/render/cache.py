@@ -51,7 +51,12 @@ def render_listing(entries: Sequence[Entry], look: Look) -> list[str]:
 def listing_document(place: Place, entries: Iterable[Entry]) -> dict[str, Any]:
     """Return results as plain data."""
     listed = [_entry(entry) for entry in entries]
-    return {"schema": CACHE_SCHEMA, "folder": place.root, "remote": place.remote, "entries": listed}
+    return {
+        "schema": CACHE_SCHEMA,
+        "folder": place.root,
+        "remote": place.remote and place.remote.uri,
+        "entries": listed,
+    }
 
 
 def render_entry(entry: Entry, code: Sequence[KeptPart] | None, look: Look) -> list[str]:
@@ -89,7 +94,7 @@ def entry_document(entry: Entry, code: Sequence[KeptPart] | None) -> dict[str, A
 def render_stats(place: Place, entries: Sequence[Entry], look: Look) -> list[str]:
     """Return a line for each function, the one that saves most first."""
     where = f"Folder {place.root}"
-    lines = [where + (f"   Shared {place.remote}" if place.remote else "")]
+    lines = [where + (f"   Shared {place.remote.uri}" if place.remote else "")]
     functions = _functions(entries)
     if functions:
         rows: list[Sequence[Cell]] = [
@@ -111,7 +116,7 @@ def stats_document(place: Place, entries: Sequence[Entry]) -> dict[str, Any]:
     return {
         "schema": CACHE_SCHEMA,
         "folder": place.root,
-        "remote": place.remote,
+        "remote": place.remote and place.remote.uri,
         "results": len(entries),
         "size": sum(entry.size for entry in entries),
         "seconds": round(sum(entry.seconds for entry in entries), 6),
