@@ -10,15 +10,7 @@ from scalable_core.errors import NotInThisVersionError
 from scalable_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from scalable_core.types import (
-        Artifact,
-        ArtifactRef,
-        ClusterRecord,
-        CostEstimate,
-        Plan,
-        Problem,
-        Target,
-    )
+    from scalable_core import types
 
 SCALABLE_PLUGIN_API = 1
 NAME = "gcp"
@@ -33,7 +25,7 @@ def target_options() -> Mapping[str, type]:
 
 
 @hookimpl
-def check_target(target: Target) -> Sequence[Problem]:
+def check_target(target: types.Target) -> Sequence[types.Problem]:
     """Check sizes, names and options that exclude each other."""
     from scalable_gcp.checks import target_problems
 
@@ -41,7 +33,15 @@ def check_target(target: Target) -> Sequence[Problem]:
 
 
 @hookimpl
-def estimate_cost(plan: Plan) -> CostEstimate:
+def service_profile(target: types.Target) -> types.ServiceProfile:
+    """Say how soon workers are there, and how often Spot takes one away."""
+    from scalable_gcp import profile
+
+    return profile.service_profile(target)
+
+
+@hookimpl
+def estimate_cost(plan: types.Plan) -> types.CostEstimate:
     """Say what a plan will be billed for, at list prices, offline."""
     from scalable_gcp.estimate import cost_estimate
 
@@ -49,7 +49,15 @@ def estimate_cost(plan: Plan) -> CostEstimate:
 
 
 @hookimpl
-def provision_cluster(plan: Plan) -> NoReturn:
+def variants(plan: types.Plan, context: types.HookContext) -> Sequence[types.Plan]:
+    """Offer Spot and ARM, or the other regions."""
+    from scalable_gcp.variants import capacity_variants, region_variants
+
+    return tuple((region_variants if context.data.get("regions") else capacity_variants)(plan))
+
+
+@hookimpl
+def provision_cluster(plan: types.Plan) -> NoReturn:
     """Say that this version starts nothing."""
     raise NotInThisVersionError(
         f"this version of scalable-gcp can plan target {plan.target.name!r}, and cannot start it yet",
@@ -58,7 +66,7 @@ def provision_cluster(plan: Plan) -> NoReturn:
 
 
 @hookimpl
-def release_cluster(record: ClusterRecord) -> NoReturn:
+def release_cluster(record: types.ClusterRecord) -> NoReturn:
     """Say that this version releases nothing, as it starts nothing."""
     raise NotInThisVersionError(
         f"this version of scalable-gcp cannot release the cluster of {record.run}; a later one made it",
@@ -67,7 +75,7 @@ def release_cluster(record: ClusterRecord) -> NoReturn:
 
 
 @hookimpl
-def store_artifact(artifact: Artifact, destination: str) -> NoReturn:
+def store_artifact(artifact: types.Artifact, destination: str) -> NoReturn:
     """Say that this version stores nothing."""
     raise NotInThisVersionError(
         f"this version of scalable-gcp cannot store {artifact.name!r} at {destination} yet",
@@ -76,7 +84,7 @@ def store_artifact(artifact: Artifact, destination: str) -> NoReturn:
 
 
 @hookimpl
-def fetch_artifact(ref: ArtifactRef, destination: Path) -> NoReturn:
+def fetch_artifact(ref: types.ArtifactRef, destination: Path) -> NoReturn:
     """Say that this version fetches nothing."""
     raise NotInThisVersionError(
         f"this version of scalable-gcp cannot fetch {ref.uri} to {destination} yet",

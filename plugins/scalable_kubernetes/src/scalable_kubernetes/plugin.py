@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         HookContext,
         Plan,
         Problem,
+        ServiceProfile,
         Target,
     )
 
@@ -36,6 +37,14 @@ def check_target(target: Target, context: HookContext) -> Sequence[Problem]:
     from scalable_kubernetes.checks import target_problems
 
     return target_problems(target, context.workdir)
+
+
+@hookimpl
+def service_profile(target: Target) -> ServiceProfile:
+    """Say how soon pods are there, and how often a Spot node goes."""
+    from scalable_kubernetes import profile
+
+    return profile.service_profile(target)
 
 
 @hookimpl

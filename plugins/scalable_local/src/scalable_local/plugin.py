@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalable_core.hookspecs import hookimpl
+from scalable_local import profile
 
 if TYPE_CHECKING:
     from distributed.deploy import Cluster
@@ -44,6 +45,12 @@ def resolve_image(
 
 
 @hookimpl
+def service_profile() -> types.ServiceProfile:
+    """Say how soon workers are there."""
+    return profile.SERVICE_PROFILE
+
+
+@hookimpl
 def estimate_cost(plan: types.Plan) -> types.CostEstimate:
     """Say that this machine costs nothing."""
     from scalable_local.checks import cost_estimate
@@ -54,20 +61,18 @@ def estimate_cost(plan: types.Plan) -> types.CostEstimate:
 @hookimpl
 def preflight(plan: types.Plan) -> Sequence[types.Problem]:
     """Warn of what this machine cannot hold as planned."""
-    from scalable_local.layout import lay_out
-    from scalable_local.machine import read_machine
+    from scalable_local import layout, machine
 
-    return lay_out(plan, read_machine()).problems
+    return layout.lay_out(plan, machine.read_machine()).problems
 
 
 @hookimpl
 def provision_cluster(plan: types.Plan, context: types.HookContext) -> Cluster:
     """Start a scheduler in this process; its workers wait to be asked for."""
+    from scalable_local import layout, machine
     from scalable_local.cluster import LocalCluster
-    from scalable_local.layout import lay_out
-    from scalable_local.machine import read_machine
 
-    return LocalCluster(plan, lay_out(plan, read_machine()), context)
+    return LocalCluster(plan, layout.lay_out(plan, machine.read_machine()), context)
 
 
 @hookimpl
