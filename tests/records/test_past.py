@@ -76,13 +76,14 @@ def test_a_summary_is_enough(tmp_path: Path) -> None:
 
 
 def test_what_a_run_stored_is_summed(tmp_path: Path) -> None:
-    """Sizes of its artifacts; a run without any says so."""
+    """Sizes of its artifacts, of overwritten ones only the last; a run without any says so."""
     folder = write_run(tmp_path, "run-1")
     ref = {
         "uri": "file:///a", "digest": "", "size": 30, "media_type": "", "run": "run-1", "created": "",
         "provider": "local",
     }  # fmt: skip
-    (folder / "artifacts.jsonl").write_text(2 * (json.dumps(ref) + "\n"))
+    rows = [{**ref, "size": 999}, ref, {**ref, "uri": "file:///b"}]
+    (folder / "artifacts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     write_run(tmp_path, "run-2")
     past = PastRuns(tmp_path)
 

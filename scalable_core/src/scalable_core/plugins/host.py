@@ -193,6 +193,10 @@ class PluginHost:
         )
         return answer
 
+    def has_scheme(self, uri: str) -> bool:
+        """Return whether an installed plugin claims the scheme of a URI; from metadata only."""
+        return bool(self._loader.claims("scheme", uri_scheme(uri)))
+
     def store_artifact(
         self, artifact: Artifact, destination: str, context: HookContext
     ) -> ArtifactRef:

@@ -53,8 +53,9 @@ class PastRuns:
         from scalable_core.records.reading import read_rows
 
         path = self._folder / run.run / "artifacts.jsonl"
-        sizes = [row.size for row in read_rows(path, ArtifactRef)] if path.is_file() else []
-        return sum(sizes) if sizes else None
+        rows = read_rows(path, ArtifactRef) if path.is_file() else ()
+        sizes = {row.uri: row.size for row in rows}  # of what was overwritten only the last counts
+        return sum(sizes.values()) if sizes else None
 
 
 def _past_task(task: Mapping[str, Any]) -> PastTask:

@@ -6,21 +6,22 @@ import logging
 
 from scalable_core.errors import ScalableError
 from scalable_core.records import RunFolder
-from scalable_core.types import Event, EventSink
+from scalable_core.types import PROGRESS, Event, EventSink
 
 logger = logging.getLogger("scalable")
 
 
 class Tee:
-    """Gives each event to the run's folder and to whoever listens."""
+    """Gives each event to the run's folder and to whoever listens; progress is only for the latter."""
 
     def __init__(self, folder: RunFolder | None, sink: EventSink) -> None:
-        self._sinks = (sink,) if folder is None else (folder, sink)
+        self._folder, self._sink = folder, sink
 
     def emit(self, event: Event) -> None:
         """Hand the event on."""
-        for sink in self._sinks:
-            sink.emit(event)
+        if self._folder is not None and event.kind != PROGRESS:
+            self._folder.emit(event)
+        self._sink.emit(event)
 
 
 def summarise_run(folder: RunFolder) -> None:

@@ -6,7 +6,7 @@ Each record is `attrs.frozen(kw_only=True)`; change one with `attrs.evolve`, nev
 
 from __future__ import annotations
 
-from scalable_core.types.artifact import Artifact, ArtifactRef
+from scalable_core.types.artifact import PROGRESS, Artifact, ArtifactRef, TransferProgress
 from scalable_core.types.cluster import ClusterRecord, ReleaseReport, Resource
 from scalable_core.types.context import (
     EventSink,
@@ -17,7 +17,7 @@ from scalable_core.types.context import (
     Settings,
 )
 from scalable_core.types.convert import from_data, to_data
-from scalable_core.types.cost import CostEstimate, CostLine
+from scalable_core.types.cost import CostEstimate, CostLine, HourlyRates, PaidWorker
 from scalable_core.types.forecast import (
     Forecast,
     GroupForecast,
@@ -36,10 +36,12 @@ from scalable_core.types.problem import Problem
 from scalable_core.types.run import (
     RUN_SCHEMA,
     CacheRow,
+    CostRow,
     Event,
     FailureRow,
     Progress,
     ResourceRow,
+    RunCost,
     RunRecord,
     TaskCounts,
     TaskRow,
@@ -50,6 +52,7 @@ from scalable_core.types.storage import Storage, StoredObject
 
 __all__ = [
     "PLAN_SCHEMA",
+    "PROGRESS",
     "RUN_SCHEMA",
     "Adaptive",
     "Artifact",
@@ -95,6 +98,7 @@ __all__ = [
     "Task",
     "TaskCounts",
     "TaskRow",
+    "TransferProgress",
     "WorkerGroup",
     "WorkerRow",
     "from_data",
