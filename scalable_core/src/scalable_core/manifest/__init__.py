@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalable_core.manifest.load import read_manifest
+    from scalable_core.manifest.load import list_targets, read_manifest
     from scalable_core.manifest.place import place_problems
     from scalable_core.manifest.schema import manifest_schema
     from scalable_core.manifest.selection import AUTO, Auto
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "AUTO": "selection",
     "Auto": "selection",
+    "list_targets": "load",
     "manifest_schema": "schema",
     "manifest_text": "text",
     "place_problems": "place",
@@ -27,6 +28,7 @@ _PUBLIC = {
 __all__ = [
     "AUTO",
     "Auto",
+    "list_targets",
     "manifest_schema",
     "manifest_text",
     "place_problems",

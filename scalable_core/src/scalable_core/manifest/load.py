@@ -88,3 +88,21 @@ def read_manifest(
         document=document,
         problems=findings.problems,
     )
+
+
+def list_targets(
+    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+) -> tuple[tuple[str, ...], str | None]:
+    """Return the names of a manifest's targets, and the one that `AUTO` stands for; None when it is none.
+
+    Args:
+        path: The file.
+        environ: The variables; those of the process when None.
+
+    Raises:
+        ManifestError: It cannot be read as a manifest at all.
+    """
+    findings = Findings(os.fspath(path))
+    raw = check_outline(read_document(FilePath(path), findings), findings)
+    environ = os.environ if environ is None else environ
+    return tuple(raw["targets"]), choose_target(raw, AUTO, environ, Findings(findings.file))

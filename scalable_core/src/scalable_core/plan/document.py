@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 from attrs import evolve
 
 from scalable_core.errors import PlanDriftError, UsageError
@@ -17,6 +18,7 @@ from scalable_core.types import (
     Forecast,
     Manifest,
     Plan,
+    Target,
     WorkerGroup,
     from_data,
     to_data,
@@ -90,6 +92,7 @@ def restore_plan(document: Mapping[str, Any], fresh: Plan, manifest: Manifest) -
         known = document.get("forecast")
         forecast = None if known is None else from_data(known, Forecast)
         today = {group.name: group for group in fresh.groups}
+        changes = dict(document.get("changes", {}))
         groups = tuple(evolve(group, env=today[group.name].env) for group in groups)
         return evolve(
             fresh,
@@ -100,11 +103,23 @@ def restore_plan(document: Mapping[str, Any], fresh: Plan, manifest: Manifest) -
             adaptive=bool(document["adaptive"]),
             minimum=int(document["minimum"]),
             maximum=int(document["maximum"]),
+            target=_changed(fresh.target, changes),
+            changes=changes,
         )
     except Exception as error:
         raise UsageError(
             f"the saved plan cannot be read: {error}", cure="make the plan again"
         ) from error
+
+
+def _changed(target: Target, changes: Mapping[str, Any]) -> Target:
+    """Return a target with the options that were chosen for it."""
+    if not changes:
+        return target
+    fields = attrs.fields_dict(attrs.resolve_types(type(target.options)))
+    types: dict[str, Any] = {name: field.type for name, field in fields.items()}
+    values = {name: from_data(value, types[name]) for name, value in changes.items()}
+    return evolve(target, options=evolve(target.options, **values))
 
 
 def _without(data: Mapping[str, Any], key: str) -> dict[str, Any]:

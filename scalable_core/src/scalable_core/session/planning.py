@@ -11,9 +11,8 @@ from attrs import evolve
 from scalable_core.errors import ManifestError
 from scalable_core.manifest import AUTO, place_problems, read_manifest
 from scalable_core.plan import build_plan, read_plan, restore_plan
-from scalable_core.plan.forecast import make_forecast
 from scalable_core.plugins import PluginHost
-from scalable_core.records.past import PastRuns
+from scalable_core.session.appraise import Appraiser
 from scalable_core.types import HookContext, ImageRequest, Manifest, Plan, Problem, WorkerGroup
 
 
@@ -69,15 +68,7 @@ def make_plan(
     plan = build_plan(manifest)
     if online:
         plan = pin_images(plan, host=host)
-    forecast = make_forecast(
-        plan,
-        history=PastRuns(Path(plan.stores.records)),
-        profile=host.service_profile(plan.target),
-        hours=hours,
-        output_size=output_size,
-    )
-    plan = evolve(plan, forecast=forecast)
-    return evolve(plan, cost=host.estimate_cost(plan, planning_context(manifest)))
+    return Appraiser(plan, host=host, hours=hours, output_size=output_size)(plan)
 
 
 def load_plan(path: Path, *, host: PluginHost) -> Plan:

@@ -89,6 +89,7 @@ class Plan:
         online: Images are resolved to digests.
         cost: The provider's estimate; None until it is asked.
         forecast: How long and how many, which the estimate prices; None until it is decided.
+        changes: Options of the target that were chosen other than the manifest says, by name.
         problems: Warnings to show with the plan.
         document: The manifest as plain data, secrets as templates; a run keeps it, `plan.json` does not.
     """
@@ -109,6 +110,7 @@ class Plan:
     online: bool = False
     cost: CostEstimate | None = None
     forecast: Forecast | None = None
+    changes: Mapping[str, Any] = {}
     problems: tuple[Problem, ...] = ()
     document: Mapping[str, Any] = {}
 
