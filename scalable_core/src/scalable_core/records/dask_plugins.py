@@ -14,6 +14,7 @@ from dask.utils import key_split
 from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
+from scalable_core.member.drain import STOPPED
 from scalable_core.member.retry import FAILURE, PERMANENT, error_type
 
 #: What stands before a component's name in the Dask resource of its workers.
@@ -43,7 +44,7 @@ class RunPlugin(SchedulerPlugin):
     The scheduler answers two more questions with plain data:
 
     * ``scalable_progress``: counts by task name (``total``, ``done``, ``failed``), and of workers (``now``,
-      ``added``, ``lost``);
+      ``added``, ``lost``), and what is ``running``;
     * ``scalable_rows``: the rows since the last question, by table: ``tasks``, ``workers``, ``resources``,
       ``failures``.
     """
@@ -74,9 +75,14 @@ class RunPlugin(SchedulerPlugin):
         self._sampling.stop()
 
     def progress(self) -> dict[str, Any]:
-        """Return the counts."""
+        """Return the counts, and by task the seconds that the latest of its running calls has run."""
+        running: dict[str, float] = {}
+        for worker in self._scheduler.workers.values():
+            for task, seconds in worker.executing.items():
+                name = key_split(task.key)
+                running[name] = min(seconds, running.get(name, seconds))
         workers = {"now": len(self._scheduler.workers), "added": self._added, "lost": self._lost}
-        return {"tasks": self._counts, "workers": workers}
+        return {"tasks": self._counts, "workers": workers, "running": running}
 
     def take_rows(self) -> dict[str, list[dict[str, Any]]]:
         """Return the rows that have come since the last time, and forget them."""
@@ -94,7 +100,9 @@ class RunPlugin(SchedulerPlugin):
                 self._count(key, "total", 1)
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-        """Note how far a call is."""
+        """Note how far a call is. One that was told to end has neither ended by itself nor failed."""
+        if finish == "erred" and getattr(self._scheduler, STOPPED, False):
+            return
         if finish == "processing":
             self._assigned(key)
         elif start == "processing":

@@ -37,6 +37,7 @@ class Forecast:
         output_bytes: What is stored; None when unknown.
         download_bytes: What comes to the caller's own machine; None when unknown.
         groups: One for each worker group of the plan, by its name.
+        known: It rests on earlier runs or on what the manifest expects, so a run can prove it wrong.
     """
 
     basis: str
@@ -46,6 +47,7 @@ class Forecast:
     output_bytes: int | None = None
     download_bytes: int | None = None
     groups: Mapping[str, GroupForecast]
+    known: bool = False
 
 
 @frozen(kw_only=True)
@@ -96,10 +98,17 @@ class PastTask:
 
 @frozen(kw_only=True)
 class PastRun:
-    """An earlier run that ended well: its id and where it ran."""
+    """An earlier run that ended well.
+
+    Attributes:
+        run: Its id.
+        target: Where it ran.
+        ratio: What it cost, divided by what it was expected to cost; None where the two cannot be compared.
+    """
 
     run: str
     target: str
+    ratio: float | None = None
 
 
 @runtime_checkable

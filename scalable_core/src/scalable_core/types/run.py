@@ -9,7 +9,7 @@ from attrs import frozen
 
 RUN_SCHEMA = "scalable.run/1"
 
-RunStatus = Literal["running", "done", "failed", "interrupted"]
+RunStatus = Literal["running", "done", "failed", "interrupted", "stopped"]
 
 
 @frozen(kw_only=True)
@@ -18,12 +18,17 @@ class RunRecord:
 
     Attributes:
         run: ``run-<date>-<time>-<two words>-<4 hex>``.
-        status: ``running`` until the session closes; a reader that finds the process gone says interrupted.
+        status: ``running`` until the session closes; a reader that finds the process gone says interrupted;
+            ``stopped`` by its budget.
         started: ISO time in UTC.
         ended: ISO time in UTC.
         error: Type and first line of what ended it, when it failed.
         tasks: Counts of calls by end: ``done``, ``failed``, ``cached``.
         pid: The driver's process, on ``host``.
+        workflow: The file that was run; None for a session of a process of its own.
+        arguments: What the workflow was given.
+        resumed: The run that this one goes on with.
+        cost: What it cost; None where nothing is billed, or nobody can say.
     """
 
     run: str
@@ -40,6 +45,68 @@ class RunRecord:
     host: str = ""
     pid: int = 0
     version: str = ""
+    workflow: str | None = None
+    arguments: tuple[str, ...] = ()
+    resumed: str | None = None
+    cost: RunCost | None = None
+
+
+@frozen(kw_only=True)
+class RunCost:
+    """What a run cost, beside what it was expected to cost. Amounts in USD.
+
+    Attributes:
+        estimate: Expected before the start; None when nothing had a price.
+        spent: Launch prices times worker seconds, and what lives as long as the run.
+        budget: What it was allowed to cost; None for no limit.
+        rest: At a stop by the budget: what the calls that were left would cost; None when nobody can say.
+        left: At a stop by the budget: calls that had not ended, or whose results are not kept.
+        kept: At a stop by the budget: calls whose results the next run takes from the cache.
+        snapshot: Id of the prices.
+        comparable: The estimate rested on what was known and the run did all of the work that it was for, so
+            that the difference is the estimate's error.
+    """
+
+    estimate: float | None = None
+    spent: float
+    budget: float | None = None
+    rest: float | None = None
+    left: int | None = None
+    kept: int | None = None
+    snapshot: str | None = None
+    comparable: bool = False
+
+
+@frozen(kw_only=True)
+class CostRow:
+    """One line of ``cost.jsonl``: what has been paid for since the line before of the same thing.
+
+    Attributes:
+        time: Seconds since the epoch.
+        item: ``estimate`` (what the run starts from; pays nothing), ``workers``, ``shared`` (what lives as
+            long as the run) or ``once`` (such as egress; as estimated).
+        component: The workers' group.
+        seconds: Paid seconds, of all workers of the group together.
+        price: USD for one of them for an hour.
+        amount: USD.
+        spent: USD over the whole run so far, this line included.
+        projected: USD over the whole run as far as its calls are known; None when that is too early to say.
+        estimate: USD; with ``estimate`` only, as are the next two.
+        budget: USD.
+        snapshot: Id of the prices.
+    """
+
+    time: float
+    item: Literal["estimate", "workers", "shared", "once"]
+    component: str | None = None
+    seconds: float | None = None
+    price: float | None = None
+    amount: float = 0.0
+    spent: float = 0.0
+    projected: float | None = None
+    estimate: float | None = None
+    budget: float | None = None
+    snapshot: str | None = None
 
 
 @frozen(kw_only=True)
@@ -221,9 +288,15 @@ class Progress:
         workers: Workers that are there now.
         added: Workers that came, over the whole run.
         lost: Workers that went before the run was over.
+        spent: USD so far; None where nothing is billed, or nobody can say.
+        projected: USD over the whole run, as far as its calls are known; None when that is too early to say.
+        budget: USD that the run may cost; None for no limit.
     """
 
     tasks: Mapping[str, TaskCounts] = {}
     workers: int = 0
     added: int = 0
     lost: int = 0
+    spent: float | None = None
+    projected: float | None = None
+    budget: float | None = None

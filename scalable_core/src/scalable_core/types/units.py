@@ -136,3 +136,11 @@ def format_duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def format_usd(amount: float) -> str:
+    """Return an amount as people write it, a small one with two digits that are not zeros: ``$0.0042``."""
+    if 0 < abs(amount) < 0.0001:
+        return "<$0.0001"
+    digits = 2 if abs(amount) >= 0.095 or not amount else 1 - math.floor(math.log10(abs(amount)))
+    return f"${amount:,.{digits}f}"

@@ -1,0 +1,342 @@
+"""Watches what a run spends while it lasts, and ends it in time when its budget is reached."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scalable_core.errors import BudgetReachedError
+from scalable_core.session.meter import Meter
+from scalable_core.session.outlook import Outlook, open_calls
+from scalable_core.types import (
+    CostRow,
+    HourlyRates,
+    Plan,
+    Progress,
+    RunCost,
+    ServiceProfile,
+    TaskCounts,
+    to_data,
+)
+from scalable_core.types.units import format_usd
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Seconds between rows, when no worker comes or goes.
+INTERVAL = 5.0
+#: Seconds that running calls have to end, once the budget is reached.
+GRACE = 600.0
+#: Seconds that it takes to release everything.
+RELEASE = 5.0
+#: Seconds that a workflow has to end, once its calls have; then its cluster is closed all the same.
+PATIENCE = 30.0
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class Governor:
+    """Counts what a run spends, writes it to ``cost.jsonl``, and stops the run at its budget.
+
+    It works with any Dask cluster. Two methods that a cluster may have make it more exact:
+    ``limit_workers(total)`` to ask for no more workers than that, and ``paid_workers()`` to tell of its
+    launches as `PaidWorker` records, where a worker is paid for before it arrives.
+
+    Args:
+        plan: The run's plan.
+        run: The run's id.
+        rates: What it pays.
+        profile: How the service bills and boots.
+        client: Of a scheduler that has a `RunPlugin` and a `DrainPlugin`.
+        write: Appends rows to a table of the run.
+        say: Takes kind, message and data of an event.
+        is_kept: Whether the result of a call is taken from the cache by the next run.
+        budget: USD; None for no limit.
+        elsewhere: USD that other sessions of the same run have spent.
+        snapshot: Id of the prices.
+
+    Attributes:
+        error: Why the run has been stopped; None as long as it has not.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        run: str,
+        *,
+        rates: HourlyRates,
+        profile: ServiceProfile,
+        client: Client,
+        write: Callable[[str, Sequence[Mapping[str, Any]]], None],
+        say: Callable[..., None],
+        is_kept: Callable[[str], bool],
+        budget: float | None = None,
+        elsewhere: Callable[[], float] = lambda: 0.0,
+        snapshot: str | None = None,
+    ) -> None:
+        self.error: BudgetReachedError | None = None
+        self._plan, self._run, self._rates, self._profile = plan, run, rates, profile
+        self._client, self._cluster = client, client.cluster
+        self._write, self._say, self._is_kept = write, say, is_kept
+        self._budget, self._elsewhere, self._snapshot = budget, elsewhere, snapshot
+        self._lock = threading.RLock()
+        self._closed = threading.Event()
+        self._drain: threading.Thread | None = None
+        now = time.time()
+        self._meter = Meter(rates, profile, started=now)
+        self._outlook = Outlook(plan, rates)
+        self._projected: float | None = None
+        self._written = 0.0
+        self._limit: int | None = None
+        self._kept = 0
+        self._left: dict[str, int] = {}
+        self._rest: float | None = None
+        self._estimate = None if plan.cost is None else plan.cost.expected
+        first = CostRow(
+            time=now, item="estimate", estimate=self._estimate, budget=budget, snapshot=snapshot
+        )
+        self._append([first])
+        if budget is not None:
+            self._limit_growth()
+
+    @property
+    def spent(self) -> float:
+        """USD so far."""
+        with self._lock:
+            return self._meter.spent if self._closed.is_set() else self._meter.total(time.time())
+
+    def hear(self, rows: Rows, moment: float) -> None:
+        """Take the rows that have come until a moment, count, and stop the run when it is time.
+
+        Args:
+            rows: By table, as ``scalable_rows`` of the scheduler gives them.
+            moment: Epoch seconds.
+        """
+        with self._lock:
+            changed = self._hear(rows)
+            self._count(moment, write=changed)
+        if self._budget is not None and self._drain is None:
+            self._limit_growth()
+            if self._is_reached():
+                self._drain = threading.Thread(
+                    target=self._stop, name="scalable-governor", daemon=True
+                )
+                self._drain.start()
+
+    def look(self, progress: Progress) -> dict[str, float | None]:
+        """Return ``spent``, ``projected`` and ``budget`` of a run that is so far."""
+        with self._lock:
+            rest = self._outlook.rest(open_calls(progress.tasks), self._meter.workers)
+            spent = self.spent
+            if rest is not None:
+                self._projected = spent + rest + self._rates.once
+            elif self._estimate is not None:
+                self._projected = max(spent, self._estimate)
+            return {"spent": spent, "projected": self._projected, "budget": self._budget}
+
+    def finish(self) -> None:
+        """Let a stop that has begun come to its end; then nothing is stopped any more."""
+        if self._drain is not None and self._drain is not threading.current_thread():
+            while self._drain.is_alive() and self.error is None:
+                self._drain.join(timeout=0.1)
+        self._closed.set()
+
+    def close(self, moment: float, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Count to the end.
+
+        Args:
+            moment: Epoch seconds at which everything was released.
+            rows: Of ``workers.jsonl``: the workers that were there until then.
+        """
+        with self._lock:
+            self._hear({"workers": rows})
+            self._projected = None
+            self._append(self._meter.count(moment, last=True))
+
+    def result(self, *, comparable: bool) -> RunCost:
+        """Return what the run has cost.
+
+        Args:
+            comparable: The run did all of the work that its estimate was for.
+        """
+        known = self._plan.forecast is not None and self._plan.forecast.known
+        stopped = self.error is not None
+        return RunCost(
+            estimate=self._estimate,
+            spent=self._meter.spent,
+            budget=self._budget,
+            rest=self._rest,
+            left=sum(self._left.values()) if stopped else None,
+            kept=self._kept if stopped else None,
+            snapshot=self._snapshot,
+            comparable=comparable and known and bool(self._estimate),
+        )
+
+    # -- counting ----------------------------------------------------------------------------------------
+
+    def _hear(self, rows: Rows) -> bool:
+        tasks = rows.get("tasks", ())
+        self._outlook.hear(tasks)
+        for row in tasks:
+            if row["state"] == "done":
+                kept = self._is_kept(row["key"])
+                self._kept += kept
+                if not kept:  # a run that goes on with this one has to do it again
+                    self._left[row["task"]] = self._left.get(row["task"], 0) + 1
+        changed = self._meter.hear(rows.get("workers", ()))
+        tell = getattr(self._cluster, "paid_workers", None)
+        if tell is not None:
+            self._meter.told(tell())
+        return changed
+
+    def _count(self, moment: float, *, write: bool) -> None:
+        if not write and moment < self._written + INTERVAL:
+            return
+        self._append(self._meter.count(moment))
+        self._written = moment
+
+    def _append(self, rows: Sequence[CostRow]) -> None:
+        self._write("cost", [_bare(row, self._projected) for row in rows])
+
+    # -- the limit ---------------------------------------------------------------------------------------
+
+    def _money_left(self, moment: float) -> float:
+        """USD that may still be spent, what is paid once taken off."""
+        assert self._budget is not None
+        with self._lock:
+            spent = self._meter.total(moment)
+        return self._budget - self._elsewhere() - spent - self._rates.once
+
+    def _boots(self) -> float:
+        """USD that the workers will cost at least that are asked for and have not arrived."""
+        if hasattr(self._cluster, "paid_workers"):
+            return 0.0  # they are paid for already
+        absent = len(getattr(self._cluster, "plan", ())) - sum(self._meter.workers.values())
+        seconds = max(self._profile.billed_minimum, self._profile.boot)
+        return max(absent, 0) * max(self._rates.workers.values(), default=0.0) * seconds / 3600
+
+    def _is_reached(self) -> bool:
+        """Whether what is left is just enough for the calls that run to end, and for the release."""
+        look = self._ask()
+        if look is None:
+            return False
+        progress, running = look
+        now = time.time()
+        calls = open_calls(progress)
+        with self._lock:
+            seconds = min(self._outlook.until_idle(running), GRACE) + RELEASE
+            hourly = self._meter.hourly + self._rates.shared
+            idle = not self._meter.hourly
+        if idle and calls and self._limit == 0:
+            return True
+            boots = self._boots()
+        return self._money_left(now) <= hourly * seconds / 3600 + boots
+
+    def _limit_growth(self) -> None:
+        """Let the cluster ask for no more workers than can be paid until each has done one call."""
+        now = time.time()
+        with self._lock:
+            typical = [self._outlook.typical(task) or 0.0 for task in self._plan.tasks]
+        service = self._profile
+        seconds = max(service.billed_minimum, service.boot + max(typical, default=0.0)) + RELEASE
+        dearest = max(self._rates.workers.values(), default=0.0)
+        if not dearest:
+            return
+        hourly = self._money_left(now) * 3600 / seconds - self._rates.shared
+        limit = max(0, min(math.floor(hourly / dearest), self._plan.maximum))
+        if limit != self._limit:
+            self._limit = limit
+            self._limit_workers(limit)
+
+    def _limit_workers(self, total: int) -> None:
+        limit = getattr(self._cluster, "limit_workers", None)
+        if limit is not None:
+            limit(total)
+
+    def _ask(self) -> tuple[Mapping[str, TaskCounts], Mapping[str, float]] | None:
+        """Return how far the calls are, and task to the seconds that its latest call has run."""
+        try:
+            known = self._client.sync(self._client.scheduler.scalable_progress)
+        except Exception:
+            return None  # the scheduler is just closing
+        tasks = {name: TaskCounts(**counts) for name, counts in known["tasks"].items()}
+        return tasks, known["running"]
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        """Hold, let the running calls end, end the others, and see to it that everything is released."""
+        try:
+            self._hold_and_wait()
+            self._end_calls()
+        except Exception:
+            if not self._closed.is_set():
+                raise
+        if not self._closed.wait(PATIENCE):
+            self._say("budget.released", "the workflow goes on; its workers are released")
+            self._cluster.close()
+
+    def _hold_and_wait(self) -> None:
+        workers = sum(self._meter.workers.values())
+        text = f"budget reached: spent {format_usd(self.spent)} of {format_usd(self._budget or 0.0)}"
+        self._say("budget.reached", f"{text}; no call starts any more, those that run may end")
+        self._limit_workers(0)
+        self._client.sync(self._client.scheduler.scalable_hold)
+        deadline = time.monotonic() + GRACE
+        while time.monotonic() < deadline and not self._closed.is_set() and workers:
+            with self._lock:
+                hourly = self._meter.hourly + self._rates.shared
+            if self._money_left(time.time()) <= hourly * RELEASE / 3600 or not self._running():
+                return
+            self._closed.wait(0.2)
+
+    def _running(self) -> int:
+        """How many calls run, as the workers themselves say."""
+        from distributed import Client
+
+        from scalable_core.member.drain import count_running
+
+        try:
+            counts = self._client.sync(
+                Client._run, self._client, count_running, on_error="ignore", callback_timeout=10
+            )
+        except TimeoutError:
+            return 1  # a worker is too busy to answer, so something runs on it
+        return sum(counts.values())
+
+    def _end_calls(self) -> None:
+        from distributed.protocol.pickle import dumps
+
+        look = self._ask()
+        calls = open_calls(look[0]) if look is not None else {}
+        with self._lock:
+            for task, count in calls.items():
+                self._left[task] = self._left.get(task, 0) + count
+            workers = self._plan.groups
+            planned = {g.name: max(1, min(g.maximum, self._plan.maximum)) for g in workers}
+            self._rest = self._outlook.rest(self._left, planned)
+            if self._rest is None and self._estimate is not None:
+                self._rest = max(self._estimate - self.spent, 0.0) or None
+            error = self._error()
+        self.error = error
+        self._client.sync(
+            self._client.scheduler.scalable_stop, exception=dumps(error), text=repr(error)
+        )
+
+    def _error(self) -> BudgetReachedError:
+        left = sum(self._left.values())
+        rest = "nobody can say what" if self._rest is None else f"about {format_usd(self._rest)} more"
+        return BudgetReachedError(
+            f"budget reached: spent {format_usd(self.spent)} of {format_usd(self._budget or 0.0)}; "
+            f"finishing would cost {rest} ({left} call{'s' * (left != 1)} left)",
+            cure=f"resume: scalable run --resume {self._run} --budget B",
+        )
+
+
+def _bare(row: CostRow, projected: float | None) -> dict[str, Any]:
+    """A row as plain data, without the fields that say nothing."""
+    data = {name: value for name, value in to_data(row).items() if value is not None}
+    return data if projected is None else {**data, "projected": projected}
