@@ -7,6 +7,7 @@ and nothing of Dask; the engine knows Dask and nothing of the service.
     open      find or make what members need (network, roles, logs), nothing that bills by itself
     publish   put the run's secrets where members, and nobody else, can read them
     launch    ask for many members in as few calls as the service allows
+    offers    the ways to buy the members of a group, in the order to try: spot, another zone, on-demand
     poll      observe all members of this run in one pass
     route     how this process reaches a port of a member
     stop      ask that members end
@@ -118,7 +119,6 @@ class MemberGroup:
         image: Pinned by digest where it was resolved; None leaves it to the launcher.
         mounts: Host path to container path, as in the manifest.
         tags: Words of the manifest for people and for the provider.
-        offers: Ways to buy them, in the order to try.
     """
 
     name: str
@@ -129,7 +129,6 @@ class MemberGroup:
     image: str | None = None
     mounts: Mapping[str, str] = {}
     tags: tuple[str, ...] = ()
-    offers: tuple[Offer, ...] = (Offer(name="on-demand"),)
 
 
 @frozen(kw_only=True)
@@ -257,8 +256,8 @@ class Launcher(Protocol):
         kind: The service's noun for a member, such as ``ecs:task``, in the ledger and in `Resource`.
         region: Where members are; None when the service has no such thing.
         batch: Most members in one `launch`.
-        listen: Address and port on which the scheduler listens in its member, mostly ``("0.0.0.0", 8786)``. It is
-            the only port that must be reached from here; members reach each other at any port.
+        listen: Address and port on which the scheduler listens in its member, mostly ``("0.0.0.0", 8786)``.
+            It is the only port that must be reached from here; members reach each other at any port.
         rates: How fast the engine may act: ``launch``, ``stop`` and ``poll`` bound these calls, ``members`` the
             members launched. What is not named is not bounded. A launcher bounds what it calls besides with
             `scalable_core.cluster.pace.Bucket`.
@@ -275,6 +274,12 @@ class Launcher(Protocol):
     rates: Mapping[str, Rate]
     poll_interval: float
     data: Mapping[str, Any]
+
+    def offers(self, group: MemberGroup) -> Sequence[Offer]:
+        """Return the ways to buy the members of a group, in the order to try, within the plan; at least one.
+
+        Pure. A scheduler is not offered as spot: its end is the end of the run.
+        """
 
     async def open(self, fleet: Fleet) -> None:
         """Find or make what members need. Called once, before everything else.
@@ -302,7 +307,7 @@ class Launcher(Protocol):
             names: At most `batch` names. Where the service starts several members as one (a pool, a machine
                 with several workers), each gets all names, separated by commas, and the program agrees with the
                 scheduler on one of them.
-            offer: One of the group's.
+            offer: One of `offers`.
         """
 
     async def poll(self) -> Sequence[Member]:

@@ -142,7 +142,7 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
         await server.close()
         return data
 
-    address = None
+    address = ""
     if role == "scheduler":
         data = asyncio.run(receive())
     else:
