@@ -15,6 +15,11 @@ from attrs import evolve
 
 from scalable_core.types import RUN_SCHEMA, Event, RunRecord, from_data, to_data
 
+#: In a copy of a run's records: when the run was last heard of.
+HEARTBEAT = "heartbeat.json"
+#: Seconds of silence after which a run on another machine is taken to be over.
+_SILENCE = 300.0
+
 
 class RunFolder:
     """Writes ``run.json``, whole documents beside it, and tables such as ``tasks.jsonl``, of one run.
@@ -90,7 +95,8 @@ class RunFolder:
 def read_run(folder: Path) -> RunRecord:
     """Return the record of a run's folder.
 
-    A run that says ``running`` although its process is gone from this host is given as ``interrupted``.
+    A run that says ``running`` is given as ``interrupted`` when its process is gone from this host, or when it
+    is a copy of a run on another host that has not been heard of for five minutes.
 
     Raises:
         OSError: The folder has no ``run.json``.
@@ -100,12 +106,10 @@ def read_run(folder: Path) -> RunRecord:
     if data.pop("schema", None) != RUN_SCHEMA:
         raise ValueError(f"{folder / 'run.json'} is not a run of format {RUN_SCHEMA}")
     record = from_data(data, RunRecord)
-    if (
-        record.status == "running"
-        and record.host == socket.gethostname()
-        and not _alive(record.pid)
-    ):
-        return evolve(record, status="interrupted")
+    if record.status == "running":
+        here = record.host == socket.gethostname()
+        if not _alive(record.pid) if here else _is_silent(folder):
+            return evolve(record, status="interrupted")
     return record
 
 
@@ -124,6 +128,14 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _is_silent(folder: Path) -> bool:
+    try:
+        heard = json.loads((folder / HEARTBEAT).read_bytes())["time"]
+        return time.time() - float(heard) > _SILENCE
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _write_whole(path: Path, text: str) -> None:

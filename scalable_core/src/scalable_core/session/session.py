@@ -20,7 +20,7 @@ from scalable_core.plan import plan_document
 from scalable_core.plugins import PluginHost
 from scalable_core.records import RunFolder, new_run_id
 from scalable_core.records.folder import now
-from scalable_core.session import invocation
+from scalable_core.session import invocation, mirror
 from scalable_core.session.ending import Tee, first_line, status_of, summarise_run
 from scalable_core.session.planning import failures, load, make_plan, pin_images
 from scalable_core.session.recorder import Recorder
@@ -41,6 +41,7 @@ from scalable_core.types import (
 if TYPE_CHECKING:
     from scalable_core.member.bundle import Bundle
     from scalable_core.session.client import ScalableClient
+    from scalable_core.session.governor import Governor
     from scalable_core.session.kept import KeptResults
 
 
@@ -70,6 +71,8 @@ class ScalableSession:
         self._cluster: Any = None
         self._recorder: Recorder | None = None
         self._kept: KeptResults | None = None
+        self._governor: Governor | None = None
+        self._mirror: mirror.Mirror | None = None
         self._closed = False
 
     @classmethod
@@ -129,6 +132,11 @@ class ScalableSession:
         """The client; None before `start`."""
         return self._client
 
+    @property
+    def spent(self) -> float:
+        """USD that the run has cost so far; 0 where nothing is billed, or nobody can say."""
+        return 0.0 if self._governor is None else self._governor.spent
+
     def plan(self) -> Plan:
         """Return the plan: ``groups``, ``cost``, ``lock``. Nothing has been created for it."""
         return self._plan
@@ -156,6 +164,7 @@ class ScalableSession:
         self._folder.write_text("manifest.yaml", manifest_text(plan.document))
         _open_sessions.add(self)
         self._say("run.started", f"run {self.run_id}", run_dir=str(self.run_dir))
+        self._mirror = mirror.start_mirror(plan, self._host, self._context(), self.run_dir)
         try:
             return self._start(plan, eager=eager)
         except BaseException as error:
@@ -164,6 +173,7 @@ class ScalableSession:
 
     def _start(self, plan: Plan, *, eager: bool) -> ScalableClient:
         from scalable_core.cache.call import TOPIC
+        from scalable_core.member.drain import DrainPlugin
         from scalable_core.member.retry import RetryPlugin
         from scalable_core.records.dask_plugins import RunPlugin
         from scalable_core.session.client import ScalableClient
@@ -184,7 +194,9 @@ class ScalableSession:
         client.subscribe_topic(TOPIC, self._kept.hear)
         client.register_plugin(RetryPlugin())
         client.register_plugin(RunPlugin())
-        self._recorder = Recorder(client, self._folder)
+        client.register_plugin(DrainPlugin())
+        self._governor = governor = self._govern(plan, client, self._kept, self._folder)
+        self._recorder = Recorder(client, self._folder, hear=governor.hear if governor else None)
         self._ship_code(client)
         self._say(
             "cluster.ready",
@@ -208,11 +220,13 @@ class ScalableSession:
         if isinstance(error, KeyboardInterrupt) and self._folder is not None:
             self._say("interrupt", "interrupted: releasing what the run has started")
         progress, trouble = Progress(), None
+        if self._governor is not None:
+            self._governor.finish()
         try:
             progress = self.progress()
         except Exception:
             pass  # the scheduler is gone; the counts are lost, the release is not
-        for part in (self._recorder, self._client, self._cluster, self._kept):
+        for part in (self._recorder, self._client, self._cluster, self._released, self._kept):
             try:
                 if part is not None:
                     part.close()
@@ -300,6 +314,8 @@ class ScalableSession:
         summarise_run(folder)
         self._host.run_recorded(record, self._context())
         folder.close()
+        if self._mirror is not None:
+            self._mirror.close()
 
     def _context(self) -> HookContext:
         return HookContext(
