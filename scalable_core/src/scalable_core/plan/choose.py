@@ -13,6 +13,7 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
+from scalable_core.plan.ways import Choice, Way
 from scalable_core.types import Plan, WorkerGroup
 
 Objective = Literal["minimize cost", "minimize time", "balance"]
@@ -21,33 +22,6 @@ OBJECTIVES: tuple[Objective, ...] = ("minimize cost", "minimize time", "balance"
 #: Numbers of workers that are tried first, and how often the gap where ways begin or cease to do is halved.
 _STEPS = 8
 _HALVINGS = 4
-
-
-@frozen(kw_only=True)
-class Way:
-    """One way to do the work.
-
-    Attributes:
-        target: The target's name in the manifest.
-        label: How it is bought, such as ``spot, arm64``, or its region; empty when there is nothing to say.
-        plan: With its forecast and estimate.
-    """
-
-    target: str
-    label: str
-    plan: Plan
-
-    @property
-    def workers(self) -> int:
-        """Most workers at one time."""
-        groups = self.plan.forecast.groups.values() if self.plan.forecast else ()
-        return sum(group.workers for group in groups) or self.plan.maximum
-
-    @property
-    def worker_hours(self) -> float:
-        """Hours of all workers together."""
-        groups = self.plan.forecast.groups.values() if self.plan.forecast else ()
-        return sum(group.worker_hours for group in groups)
 
 
 @frozen(kw_only=True)
@@ -65,6 +39,16 @@ class Wish:
     budget: float | None = None
     objective: Objective
     likely: bool = False
+
+    @property
+    def limits(self) -> dict[str, float | str | None]:
+        """What is asked for, by name."""
+        return {
+            "deadline": self.deadline,
+            "budget": self.budget,
+            "objective": self.objective,
+            "at": "expected" if self.likely else "p90",
+        }
 
     def hours(self, way: Way) -> float:
         """Return the hours that count."""
@@ -122,23 +106,6 @@ class Wish:
         return self.usd(way), way.worker_hours
 
 
-@frozen(kw_only=True)
-class Choice:
-    """The ways that come into question, and the best of those that do.
-
-    Attributes:
-        wish: What was asked for.
-        ways: Those than which none is both faster and cheaper, the fastest first.
-        chosen: The best that keeps to every limit; None when none does.
-        nearest: The one that comes nearest to the limits.
-    """
-
-    wish: Wish
-    ways: tuple[Way, ...]
-    chosen: Way | None
-    nearest: Way
-
-
 def choose(ways: Sequence[Way], wish: Wish) -> Choice:
     """Return the best way for a wish; of equally good ones that with the fewest workers.
 
@@ -149,7 +116,7 @@ def choose(ways: Sequence[Way], wish: Wish) -> Choice:
     front = wish.front(ways)
     fitting = [way for way in front if wish.is_met_by(way)]
     return Choice(
-        wish=wish,
+        limits=wish.limits,
         ways=front,
         chosen=min(fitting, key=wish.rank, default=None),
         nearest=min(front, key=lambda way: (wish.excess(way), wish.rank(way))),

@@ -7,41 +7,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 import attrs
-from attrs import evolve, frozen
+from attrs import evolve
 
 from scalable_core.errors import ScalableError, UsageError
 from scalable_core.manifest import list_targets
 from scalable_core.plan import build_plan
-from scalable_core.plan.choose import Choice, Objective, Way, Wish, fewest_workers, search
+from scalable_core.plan.choose import Objective, Wish, fewest_workers, search
 from scalable_core.plan.forecast import tasks_are_known
+from scalable_core.plan.ways import Choice, Comparison, NoWay, Way
 from scalable_core.plugins import PluginHost
 from scalable_core.session.appraise import Appraiser
 from scalable_core.session.planning import load
 from scalable_core.types import Plan
 from scalable_core.types.units import parse_duration
-
-
-@frozen(kw_only=True)
-class NoWay:
-    """A target that cannot be planned for, and why."""
-
-    target: str
-    error: Exception
-
-
-@frozen(kw_only=True)
-class Comparison:
-    """Ways to do the same work.
-
-    Attributes:
-        ways: The cheapest first; those whose cost is unknown last.
-        current: The one that `scalable run` would take; None when there is none.
-        failed: The targets that cannot be planned for.
-    """
-
-    ways: tuple[Way, ...]
-    current: Way | None
-    failed: tuple[NoWay, ...] = ()
 
 
 def compare_targets(

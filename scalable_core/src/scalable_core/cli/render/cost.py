@@ -89,13 +89,13 @@ def _short(factors: str) -> str:
 
 
 def _total(cost: CostEstimate) -> str:
-    once = "?" if cost.expected is None else f"~{_money(cost.expected, cost)}"
+    once = "?" if cost.expected is None else f"~{money(cost.expected, cost)}"
     text = f"{once} one-time"
     if cost.low is not None and cost.high is not None:
-        low, high = _money(cost.low, cost), _money(cost.high, cost)
+        low, high = money(cost.low, cost), money(cost.high, cost)
         text += f" (p10-p90 {low} - {high})" if low != high else ""
     if any(line.monthly for line in cost.lines):
-        monthly = "?" if cost.monthly is None else _money(cost.monthly, cost)
+        monthly = "?" if cost.monthly is None else money(cost.monthly, cost)
         text += f" + {monthly}/month (storage)"
     if cost.unpriced:
         names = ", ".join(dict.fromkeys(map(clean, cost.unpriced)))
@@ -129,8 +129,8 @@ def cost_verdict(cost: CostEstimate | None) -> str:
     unpriced = f"{count(len(cost.unpriced), 'line')} not priced"
     if cost.expected is None:
         return f"Cost unknown: {unpriced}."
-    expected = _money(cost.expected, cost)
-    high = expected if cost.high is None else _money(cost.high, cost)
+    expected = money(cost.expected, cost)
+    high = expected if cost.high is None else money(cost.high, cost)
     most = f", at most {high} (p90)" if high != expected else ""
     rest = f"; {unpriced}" if cost.unpriced else ""
     return f"Expected {expected}{most}{rest}."
@@ -175,6 +175,7 @@ def _amount(amount: float | None) -> str:
     return f"{amount:,.2f}" if amount >= 0.1 or amount == 0 else f"{amount:.2g}"
 
 
-def _money(amount: float, cost: CostEstimate) -> str:
+def money(amount: float, cost: CostEstimate) -> str:
+    """Write an amount in the currency of its estimate: ``$3.24``."""
     text = _amount(amount)
     return f"${text}" if cost.currency == "USD" else f"{text} {cost.currency}"
