@@ -1,4 +1,4 @@
-"""The hooks of the `gcp` provider. This version plans and checks; what acts says that it cannot yet."""
+"""The hooks of the `gcp` provider. This version plans, checks and keeps artifacts; it starts nothing yet."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scalable_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from scalable_core import types
+    from scalable_core.types import Artifact, ArtifactRef, HookContext
 
 SCALABLE_PLUGIN_API = 1
 NAME = "gcp"
@@ -43,9 +44,9 @@ def service_profile(target: types.Target) -> types.ServiceProfile:
 @hookimpl
 def estimate_cost(plan: types.Plan) -> types.CostEstimate:
     """Say what a plan will be billed for, at list prices, offline."""
-    from scalable_gcp.estimate import cost_estimate
+    from scalable_gcp import estimate
 
-    return cost_estimate(plan, provider=NAME)
+    return estimate.cost_estimate(plan, provider=NAME)
 
 
 @hookimpl
@@ -75,18 +76,24 @@ def release_cluster(record: types.ClusterRecord) -> NoReturn:
 
 
 @hookimpl
-def store_artifact(artifact: types.Artifact, destination: str) -> NoReturn:
-    """Say that this version stores nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-gcp cannot store {artifact.name!r} at {destination} yet",
-        cure="set project.default_storage to a folder, or install a later version of scalable-gcp",
-    )
+def store_artifact(artifact: Artifact, destination: str, context: HookContext) -> ArtifactRef:
+    """Write an artifact to Cloud Storage, unless the name is taken."""
+    from scalable_gcp import storage
+
+    return storage.store(artifact, destination, context, provider=NAME)
 
 
 @hookimpl
-def fetch_artifact(ref: types.ArtifactRef, destination: Path) -> NoReturn:
-    """Say that this version fetches nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-gcp cannot fetch {ref.uri} to {destination} yet",
-        cure="install a later version of scalable-gcp",
-    )
+def fetch_artifact(ref: ArtifactRef, destination: Path, context: HookContext) -> Path:
+    """Copy an artifact to a file of this machine, and check it."""
+    from scalable_gcp import storage
+
+    return storage.fetch(ref, destination, context)
+
+
+@hookimpl
+def open_storage(uri: str) -> types.Storage:
+    """Open the objects below a URI of Cloud Storage."""
+    from scalable_gcp.storage import GcsStorage
+
+    return GcsStorage(uri)

@@ -1,0 +1,243 @@
+"""The door to Google Cloud: one session and one token, on one event loop in the background.
+
+The only module that names Google's SDKs. Whoever calls a service of Google's writes coroutines over a
+`Connection` and lets `run` wait for them; loop, connections and token are shared by all of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import urllib.request
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from typing import Any, TypeVar
+
+import aiohttp
+import google.auth  # noqa: TID253 - this module is itself imported only inside functions
+from gcloud.aio.storage import Storage as StorageService  # noqa: TID253
+from google.auth import exceptions as auth_errors  # noqa: TID253
+from google.auth.credentials import Credentials  # noqa: TID253
+from google.auth.transport.requests import Request  # noqa: TID253
+
+T = TypeVar("T")
+
+STORAGE_ROOT = "https://storage.googleapis.com"
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+#: Seconds to reach a service, to wait for its next byte, and to get a token.
+_CONNECT, _SILENCE, _TOKEN = 10, 30, 30
+#: How long a call may take: as long as bytes come.
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
+
+
+class CredentialsError(Exception):
+    """There are no credentials, or they are no longer any good.
+
+    Attributes:
+        message: One sentence.
+        cure: What to do.
+        passing: Trying again may help.
+    """
+
+    def __init__(self, message: str, cure: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.message, self.cure, self.passing = message, cure, passing
+
+
+class Token:
+    """An access token from google-auth's default credentials, fetched again before it runs out."""
+
+    def __init__(self) -> None:
+        self._credentials: Credentials | None = None
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> str:
+        """Return a token that is good for some minutes.
+
+        Raises:
+            CredentialsError: There is none to be had.
+        """
+        async with self._lock:
+            if self._credentials is None or not self._credentials.valid:
+                try:
+                    async with asyncio.timeout(_TOKEN):
+                        self._credentials = await asyncio.to_thread(_refreshed, self._credentials)
+                except TimeoutError:
+                    raise CredentialsError(
+                        f"Google's token service has not answered within {_TOKEN} s",
+                        "see that this machine reaches oauth2.googleapis.com",
+                        passing=True,
+                    ) from None
+            return str(self._credentials.token)
+
+    def forget(self) -> None:
+        """Let the next `get` fetch a new token, as a service has refused this one."""
+        self._credentials = None
+
+
+def _refreshed(credentials: Credentials | None) -> Credentials:
+    login = "run `gcloud auth application-default login`"
+    try:
+        if credentials is None:
+            credentials, _ = google.auth.default(scopes=_SCOPES)
+        credentials.refresh(Request())  # type: ignore[no-untyped-call]
+    except auth_errors.DefaultCredentialsError as error:
+        raise CredentialsError(
+            f"there are no Google Cloud credentials: {_first_line(error)}",
+            f"{login}, or set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
+        ) from error
+    except auth_errors.TransportError as error:
+        raise CredentialsError(
+            f"Google's token service cannot be reached: {_first_line(error)}",
+            "see that this machine reaches it",
+            passing=True,
+        ) from error
+    except (auth_errors.GoogleAuthError, ValueError, OSError) as error:
+        raise CredentialsError(
+            f"the Google Cloud credentials have expired or are no good: {_first_line(error)}",
+            f"{login} again, or renew the key of the service account",
+            passing=bool(getattr(error, "retryable", False)),
+        ) from error
+    return credentials
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error.args[0] if error.args else error)
+    return said.partition("\n")[0].rstrip(". ")
+
+
+class Connection:
+    """One session with a service of Google's; lives on the background loop.
+
+    Args:
+        root: Where the service is.
+        token: None where nobody asks for one, as an emulator.
+
+    Attributes:
+        storage: gcloud-aio-storage over this session and this token.
+    """
+
+    def __init__(self, root: str, token: Token | None) -> None:
+        self.root, self.token = root, token
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=64),
+            timeout=TIMEOUT,
+            read_bufsize=1024 * 1024,
+            trust_env=bool(urllib.request.getproxies()),
+        )
+        self.storage = StorageService(
+            session=self._session, token=token, api_root=root, api_is_dev=token is None
+        )
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        data: Any = None,
+        timeout: aiohttp.ClientTimeout = TIMEOUT,
+    ) -> aiohttp.ClientResponse:
+        """Send a request with the token; return the answer, its body unread and as it is stored.
+
+        Raises:
+            aiohttp.ClientError: It was refused (`aiohttp.ClientResponseError`) or not carried.
+            CredentialsError: There is no token.
+        """
+        sent = {"Accept-Encoding": "gzip", **(headers or {})}
+        if self.token is not None:
+            sent["Authorization"] = f"Bearer {await self.token.get()}"
+        response: aiohttp.ClientResponse = await self.storage.session.request(
+            method,
+            url,
+            headers=sent,
+            params=params,
+            data=data,
+            timeout=timeout,
+            allow_redirects=False,
+            auto_decompress=False,
+        )
+        return response
+
+
+class _Background:
+    """An event loop on a thread of its own, and what lives on it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.connections: dict[str, Connection] = {}
+        self.token: Token | None = None
+        threading.Thread(target=self.loop.run_forever, name="scalable-gcp", daemon=True).start()
+
+
+_lock = threading.Lock()
+_background: _Background | None = None
+
+
+def _loop() -> _Background:
+    global _background
+    with _lock:
+        if _background is None:
+            _background = _Background()
+        return _background
+
+
+def _after_fork() -> None:
+    """A child has neither the thread nor a use for the parent's sockets."""
+    global _background, _lock
+    _background, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+async def connect(root: str | None = None) -> Connection:
+    """Return the connection to Cloud Storage, or to the emulator that ``STORAGE_EMULATOR_HOST`` names.
+
+    Args:
+        root: Another place that speaks its protocol and wants a token.
+    """
+    background = _loop()
+    emulator = None if root else os.environ.get("STORAGE_EMULATOR_HOST")
+    if emulator and "://" not in emulator:
+        emulator = f"http://{emulator}"
+    place = (root or emulator or STORAGE_ROOT).rstrip("/")
+    found = background.connections.get(place)
+    if found is None:
+        if background.token is None and not emulator:
+            background.token = Token()
+        found = Connection(place, None if emulator else background.token)
+        background.connections[place] = found
+    return found
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait for it. Must not be called from that loop."""
+    future = asyncio.run_coroutine_threadsafe(work, _loop().loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def iterate(work: AsyncGenerator[T, None]) -> Iterator[T]:
+    """Yield what an asynchronous generator on the background loop yields; it is closed in the end."""
+
+    async def following() -> tuple[T] | None:
+        try:
+            return (await anext(work),)
+        except StopAsyncIteration:
+            return None
+
+    async def close() -> None:
+        await work.aclose()
+
+    try:
+        while (found := run(following())) is not None:
+            yield found[0]
+    finally:
+        # Not waited for: the collector may end a generator on the loop's own thread.
+        asyncio.run_coroutine_threadsafe(close(), _loop().loop)

@@ -1,0 +1,215 @@
+"""The objects of one bucket, as coroutines that try again: small writes, reads that go on, listings."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+from attrs import field, frozen
+
+from scalable_gcp.client import TIMEOUT, Connection
+from scalable_gcp.storage_digests import Digests, header_crc32c
+from scalable_gcp.storage_errors import FAILURES, Patience, Tries, is_absent, status
+
+T = TypeVar("T")
+Resource = dict[str, Any]
+
+#: Names in an object's metadata: its SHA-256, and which write has made it.
+SHA256, WRITE = "scalable-sha256", "scalable-write"
+_FIELDS = "nextPageToken,items(name,size,updated)"
+
+
+@frozen(kw_only=True)
+class Write:
+    """What is to be written, and how the service knows it again.
+
+    Attributes:
+        name: The object's name in its bucket.
+        digests: Of its bytes; the service refuses others.
+        media_type: Such as ``application/json``.
+        create: Only if the name is free.
+        mark: Tells this write from all others, should its answer be lost.
+    """
+
+    name: str
+    digests: Digests
+    media_type: str
+    create: bool
+    mark: str = field(factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The condition."""
+        return {"ifGenerationMatch": "0"} if self.create else {}
+
+    @property
+    def metadata(self) -> Resource:
+        """What the service keeps with the bytes."""
+        kept = {SHA256: self.digests.sha256.removeprefix("sha256:"), WRITE: self.mark}
+        return {"crc32c": self.digests.crc32c, "metadata": kept}
+
+
+class TakenError(Exception):
+    """The name is taken already."""
+
+
+class Bucket:
+    """The objects of one bucket.
+
+    Args:
+        connection: To the service.
+        name: The bucket's.
+        patience: For each piece of work.
+    """
+
+    def __init__(self, connection: Connection, name: str, patience: Patience) -> None:
+        self.connection, self.name, self.patience = connection, name, patience
+
+    def url(self, name: str) -> str:
+        """Return where an object is."""
+        return f"{self.connection.root}/storage/v1/b/{self.name}/o/{quote(name, safe='')}"
+
+    def tries(self) -> Tries:
+        """Return what counts the tries of one piece of work."""
+        return Tries(self.patience, self.connection.token)
+
+    async def again(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call until it succeeds."""
+        tries = self.tries()
+        while True:
+            try:
+                return await call()
+            except FAILURES as error:
+                await tries.wait(error)
+
+    async def describe(self, name: str) -> Resource:
+        """Return what the service says of an object."""
+        storage = self.connection.storage
+        return await self.again(lambda: storage.download_metadata(self.name, name, timeout=TIMEOUT))
+
+    async def insert(self, write: Write, data: bytes) -> Resource:
+        """Write a small object in one request and return what the service says of it.
+
+        Raises:
+            TakenError: The name is not free.
+        """
+        storage, tries = self.connection.storage, self.tries()
+        while True:
+            try:
+                found: Resource = await storage.upload(
+                    self.name,
+                    write.name,
+                    data,
+                    content_type=write.media_type,
+                    parameters=write.params,
+                    metadata=write.metadata,
+                    force_resumable_upload=False,
+                    timeout=TIMEOUT,
+                )
+                return found
+            except FAILURES as error:
+                if write.create and status(error) == 412:
+                    return await self.mine_after_all(write, tries.failed > 0)
+                await tries.wait(error)
+
+    async def mine_after_all(self, write: Write, lost: bool) -> Resource:
+        """Return the object whose name was found taken, if this very write has made it.
+
+        Args:
+            write: The write that was refused.
+            lost: An earlier try may have succeeded, and its answer was lost.
+
+        Raises:
+            TakenError: Somebody else has made it.
+        """
+        if lost:
+            try:
+                found = await self.describe(write.name)
+            except FAILURES:
+                raise TakenError(write.name) from None
+            if found.get("metadata", {}).get(WRITE) == write.mark:
+                return found
+        raise TakenError(write.name)
+
+    async def remove(self, name: str, params: Mapping[str, str] | None = None) -> None:
+        """Remove an object; one that is not there is no error."""
+
+        async def call() -> None:
+            try:
+                await self.connection.storage.delete(
+                    self.name, name, params=dict(params or {}), timeout=TIMEOUT
+                )
+            except aiohttp.ClientResponseError as error:
+                if not is_absent(error):
+                    raise
+
+        await self.again(call)
+
+    async def page(self, prefix: str, token: str | None) -> tuple[list[Resource], str | None]:
+        """Return some objects whose names start with a prefix, and what asks for those after them."""
+        params = {"prefix": prefix, "fields": _FIELDS, "maxResults": "1000"}
+        if token:
+            params["pageToken"] = token
+        storage = self.connection.storage
+        found = await self.again(
+            lambda: storage.list_objects(self.name, params=dict(params), timeout=TIMEOUT)
+        )
+        return found.get("items", []), found.get("nextPageToken")
+
+    async def read(self, name: str) -> tuple[bytes, str | None]:
+        """Return the bytes of an object and its CRC-32C, as far as the service tells it."""
+        found: list[str | None] = []
+        pieces = [piece async for piece in self.pieces(name, told=found.append)]
+        return b"".join(pieces), found[0]
+
+    async def pieces(
+        self,
+        name: str,
+        *,
+        start: int = 0,
+        end: int | None = None,
+        generation: str | None = None,
+        told: Callable[[str | None], None] = lambda crc32c: None,
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of an object; a body that is cut short is continued where it broke.
+
+        Args:
+            name: The object's.
+            start: The first byte.
+            end: The byte after the last; None for all.
+            generation: Which one; the newest, and that one to the end, when None.
+            told: Hears the CRC-32C of the object with every answer, as far as the service tells it.
+        """
+        tries = self.tries()
+        while True:
+            try:
+                params = {"alt": "media"} | ({"generation": generation} if generation else {})
+                headers = {}
+                if start or end is not None:
+                    headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+                response = await self.connection.call(
+                    "GET", self.url(name), headers=headers, params=params
+                )
+                async with response:
+                    generation = generation or response.headers.get("x-goog-generation")
+                    if end is None:
+                        end = _size(response)
+                    told(header_crc32c(",".join(response.headers.getall("x-goog-hash", ()))))
+                    async for piece in response.content.iter_any():
+                        start += len(piece)
+                        tries.progress()
+                        yield piece
+                if end is None or start >= end:
+                    return
+                raise aiohttp.ClientPayloadError(f"the answer ends {end - start} bytes too early")
+            except FAILURES as error:
+                await tries.wait(error)
+
+
+def _size(response: aiohttp.ClientResponse) -> int | None:
+    """How many bytes an object has, by an answer with all of it or with a part."""
+    whole = response.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(whole) if whole.isdigit() else response.content_length
