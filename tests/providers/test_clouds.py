@@ -104,7 +104,7 @@ def test_a_cloud_says_that_it_cannot_release_a_cluster_yet(plan, host):
         host.release_cluster(record, HookContext())
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/a", "gs://bucket/a", "gcs://bucket/a"])
+@pytest.mark.parametrize("uri", ["gs://bucket/a", "gcs://bucket/a"])
 def test_a_cloud_says_that_it_cannot_keep_artifacts_yet(host, uri, tmp_path):
     """Neither one way nor the other."""
     ref = ArtifactRef(

@@ -1,4 +1,4 @@
-"""The hooks of the `aws` provider. This version plans and checks; what acts on AWS says that it cannot yet."""
+"""The hooks of the `aws` provider. This version plans, checks and stores; it says that it cannot run yet."""
 
 from __future__ import annotations
 
@@ -75,18 +75,26 @@ def release_cluster(record: types.ClusterRecord) -> NoReturn:
 
 
 @hookimpl
-def store_artifact(artifact: types.Artifact, destination: str) -> NoReturn:
-    """Say that this version stores nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-aws cannot store {artifact.name!r} at {destination} yet",
-        cure="set project.default_storage to a folder, or install a later version of scalable-aws",
-    )
+def store_artifact(
+    artifact: types.Artifact, destination: str, context: types.HookContext
+) -> types.ArtifactRef:
+    """Store an artifact on S3."""
+    from scalable_aws.storage import store
+
+    return store(artifact, destination, context, provider=NAME)
 
 
 @hookimpl
-def fetch_artifact(ref: types.ArtifactRef, destination: Path) -> NoReturn:
-    """Say that this version fetches nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-aws cannot fetch {ref.uri} to {destination} yet",
-        cure="install a later version of scalable-aws",
-    )
+def fetch_artifact(ref: types.ArtifactRef, destination: Path, context: types.HookContext) -> Path:
+    """Fetch an artifact from S3."""
+    from scalable_aws.storage import fetch
+
+    return fetch(ref, destination, context)
+
+
+@hookimpl
+def open_storage(uri: str) -> types.Storage:
+    """Open the objects below an ``s3://`` URI."""
+    from scalable_aws.storage import S3Storage
+
+    return S3Storage(uri)
