@@ -11,7 +11,7 @@ import pytest
 from scalable_core.errors import NotInThisVersionError
 from scalable_core.plan import build_plan
 from scalable_core.session.planning import load, make_plan
-from scalable_core.types import Artifact, ArtifactRef, ClusterRecord, HookContext, Plan
+from scalable_core.types import ClusterRecord, HookContext, Plan
 
 TARGETS = {
     "aws": {"provider": "aws", "region": "us-east-1"},
@@ -102,20 +102,6 @@ def test_a_cloud_says_that_it_cannot_release_a_cluster_yet(plan, host):
 
     with pytest.raises(NotInThisVersionError, match="cannot release the cluster of run-1"):
         host.release_cluster(record, HookContext())
-
-
-@pytest.mark.parametrize("uri", ["gs://bucket/a", "gcs://bucket/a"])
-def test_a_cloud_says_that_it_cannot_keep_artifacts_yet(host, uri, tmp_path):
-    """Neither one way nor the other."""
-    ref = ArtifactRef(
-        uri=uri, digest="", size=0, media_type="", run="r", created="", provider="aws"
-    )
-
-    with pytest.raises(NotInThisVersionError, match=f"cannot store 'a' at {uri} yet") as caught:
-        host.store_artifact(Artifact(name="a", data=b"", run="r"), uri, HookContext())
-    assert "set project.default_storage to a folder" in caught.value.cure
-    with pytest.raises(NotInThisVersionError, match=f"cannot fetch {uri}"):
-        host.fetch_artifact(ref, tmp_path / "a", HookContext())
 
 
 def test_planning_for_a_cloud_loads_no_sdk(tutorial):
