@@ -17,13 +17,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from scalable_core.types.prices import MACHINE_COLUMNS, PRICE_COLUMNS
+from scalable_core.types.snapshot import seal
+
 ROOT = Path(__file__).resolve().parent.parent
 AWS_DATA = ROOT / "plugins/scalable_aws/src/scalable_aws/data"
 GCP_DATA = ROOT / "plugins/scalable_gcp/src/scalable_gcp/data"
 
-#: Columns of `regions/<region>.csv`. `low` and `high` are the band of a price that moves.
-PRICE_COLUMNS = ("service,item,unit,from,to,usd,low,high,as_of,source").split(",")
-MACHINE_COLUMNS = ("type,vcpu,gib,arch,accelerator,count,usd,spot").split(",")
 #: What an estimate asks for; the other rows of the sources are left out.
 GCP_ITEMS = (
     "storage_standard",
@@ -31,6 +31,7 @@ GCP_ITEMS = (
     "external_ipv4_in_use",
     "ingest",
     "class_a_standard",
+    "inter_zone_same_region",
 )
 EGRESS = "premium_internet_egress_to_worldwide_excl_china_australia"
 
@@ -67,7 +68,7 @@ def _price(service: str, item: str, unit: str, usd: str | float, row: Row, **mor
 
 def _date(text: str) -> str:
     """Return the last ISO date in a text; empty when it has none."""
-    found = re.findall(r"\d{4}(?:-\d\d){0,2}", text)
+    found = re.findall(r"\b\d{4}(?:-[01]\d(?:-\d\d)?)?\b", text)
     return found[-1] if found else ""
 
 
@@ -96,7 +97,21 @@ def _regular(row: Row) -> bool:
 
 
 def _aws_storage(folder: Path) -> Iterator[tuple[str, Row]]:
-    for row in _rows(folder / "aws_storage.csv"):
+    """Yield prices; one that a later source gives too is as new as that, and "since" is not a date of it."""
+    rows = _rows(folder / "aws_storage.csv")
+    dates = {row["source_id"]: row["as_of"] for row in _rows(folder / "sources.csv")}
+    checks = {
+        (row["region"], row["tier_from"], row["tier_to"], float(row["usd"])): row
+        for row in rows
+        if row["item"].startswith("internet_egress_") and "check" in row["item"]
+    }
+    for row in rows:
+        if row["as_of"].startswith("since"):
+            row["as_of"] = dates[row["source"]]
+        if row["item"] == "internet_egress":
+            key = (row["region"], row["tier_from"], row["tier_to"], float(row["usd"]))
+            later = checks.get(key, row)
+            row["as_of"], row["source"] = max((r["as_of"], r["source"]) for r in (row, later))
         if "check" not in row["item"]:
             tier = {"from": row["tier_from"], "to": row["tier_to"]}
             yield (
@@ -220,6 +235,7 @@ def _write(target: Path, prices: Prices, machines: Prices, folder: Path) -> None
         row for row in _rows(folder / "sources.csv") if _names(row["source_id"]) & _words(used)
     ]
     _write_csv(target / "sources.csv", columns, named)
+    seal(target)
 
 
 def _names(source: str) -> set[str]:

@@ -65,7 +65,7 @@ def amounts(answer):
         ({**RUN, "region": "us-west2"}, {}, "Compute", 3.8859264),
         ({**RUN, "region": "africa-south1"}, {}, "Compute", 3.8859264),
         # 2,048 GB leave: 1,024 x 0.12 + 1,024 x 0.11
-        (RUN, {"gb": 2048}, "Egress", 235.52),
+        (RUN, {"gb": 2048, "store": "gs://bucket/runs"}, "Egress", 235.52),
         # 50 GB are kept: 50 x 0.02; sent in 6,400 parts of 8 MB at 0.05 for 10,000
         (RUN, {"gb": 50, "store": "gs://bucket/runs"}, "Cloud Storage", 1.0),
         (RUN, {"gb": 50, "store": "gs://bucket/runs"}, "Cloud Storage requests", 0.032),

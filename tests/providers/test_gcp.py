@@ -170,13 +170,13 @@ def test_the_bill_of_cloud_run_names_all_that_is_paid(estimate):
     lines = {line.item: line for line in answer.lines}
     assert set(lines) == {
         "Compute", "Memory", "GPUs", "Scheduler machine", "Scheduler disk", "Public IPv4",
-        "Logs", "S3 storage", "S3 requests", "Egress",
+        "Logs", "S3 storage", "S3 requests", "Inter-zone traffic", "Egress",
     }  # fmt: skip
     assert lines["Compute"].note.startswith(
         "3 workers x 4 vCPU x 1h, rounded up from 3 vCPU with 5G; gross $"
     )
     assert answer.provider == "gcp"
-    assert answer.unpriced == ("S3 storage", "S3 requests", "Egress")
+    assert answer.unpriced == ("S3 storage", "S3 requests", "Inter-zone traffic", "Egress")
 
 
 def test_the_bill_of_gke_has_its_control_plane(estimate):

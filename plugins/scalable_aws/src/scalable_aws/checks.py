@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from scalable_aws.options import AwsOptions, EksOptions, FargateOptions
 from scalable_aws.sizes import fit, misfit
 from scalable_core.types import Problem, Target
-from scalable_core.types.units import MIB, format_duration
+from scalable_core.types.units import GIB, MIB, format_duration, format_size
 
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}\Z")
 _INSTANCE_TYPE = re.compile(
@@ -29,6 +29,7 @@ def target_problems(target: Target) -> list[Problem]:
         _warning("W1100", "provider", "this version of scalable-aws plans, and cannot run yet"),
         *_place(options),
         *_sizes(options),
+        *_disk(options),
         *_numbers(options),
         *_buying(options),
         *_machines(target.cluster_type, options),
@@ -61,6 +62,14 @@ def _sizes(options: AwsOptions) -> Iterator[Problem]:
             yield _error("E1102", f"{part}_mem", message, f"write {number}G for {number} GiB")
         elif isinstance(options, FargateOptions) and (cpus or memory):
             yield from _fargate_size(part, cpus, memory)
+
+
+def _disk(options: AwsOptions) -> Iterator[Problem]:
+    disk = options.ephemeral_storage if isinstance(options, FargateOptions) else None
+    if disk is not None and not 21 * GIB <= disk <= 200 * GIB:
+        message = f"Fargate has disks of 21 to 200 GiB, not {format_size(disk)}"
+        cure = "write for example 100G, or leave it out for the 20 GiB that are free"
+        yield _error("E1118", "ephemeral_storage", message, cure)
 
 
 def _fargate_size(part: str, cpus: float | None, memory: int | None) -> Iterator[Problem]:

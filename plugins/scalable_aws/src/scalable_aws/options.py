@@ -110,6 +110,12 @@ class FargateOptions(AwsOptions):
     task_role_arn: str | None = option(
         default=None, help="Role that the work has; made with access to its storage when left out."
     )
+    ephemeral_storage: int | None = option(
+        default=None,
+        quantity="size",
+        unit=GIB,
+        help="Disk of a worker, 21 to 200 GiB; the 20 GiB that are free when left out.",
+    )
 
 
 @frozen(kw_only=True)

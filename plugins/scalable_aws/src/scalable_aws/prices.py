@@ -1,20 +1,33 @@
-"""The list prices of AWS that this dist carries; `scripts/build_prices.py` writes them."""
+"""The list prices of AWS: those that `scripts/build_prices.py` put into this dist, or fetched ones."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
+from attrs import evolve
+
 from scalable_core.types.prices import MachineType, Price, PriceBook
+from scalable_core.types.snapshot import price_folder
 
 DATA = Path(__file__).parent / "data"
 
 #: Families that no worker is put on unasked: CPU credits, and machines for other things.
 _UNUSUAL = ("t1", "t2", "t3", "t4", "mac", "inf", "trn", "dl", "vt", "f1", "f2", "u-")
 
+#: Families that pay for CPU time above their share, and how their rate compares with that of T3.
+_BURSTING = {"t3": 1.0, "t3a": 1.0, "t4g": 0.8}
+
 
 def price_book(region: str) -> PriceBook:
     """Return the prices of a region; a region that is not known has the global ones alone."""
-    return PriceBook(DATA, region)
+    return _book(price_folder("aws", DATA), region)
+
+
+@lru_cache(maxsize=64)
+def _book(folder: Path, region: str) -> PriceBook:
+    return PriceBook(folder, region)
 
 
 def fargate_price(book: PriceBook, unit: str, *, arm: bool, spot: bool) -> Price | None:
@@ -36,6 +49,37 @@ def machine_price(book: PriceBook, machine: MachineType, *, spot: bool) -> Price
         return machine.price
     ratio = book.find("ec2_spot", machine.name.partition(".")[0])
     return None if ratio is None else machine.price.at(ratio)
+
+
+def cheapest(
+    book: PriceBook, machines: Iterable[MachineType], *, spot: bool
+) -> tuple[MachineType | None, Price | None]:
+    """Return the type that costs least, and its price.
+
+    Spot prices move, and the fleet takes what is cheapest on the day: each end of the band is the least over
+    all types. So a larger worker never has a lower one.
+    """
+    machines = list(machines)
+    known = {machine.name: machine_price(book, machine, spot=spot) for machine in machines}
+    priced = [(price.usd, name, price) for name, price in known.items() if price is not None]
+    if not priced:
+        return None, None
+    _, name, price = min(priced, key=lambda each: each[:2])
+    low, high = (min(getattr(each, end) for *_, each in priced) for end in ("low", "high"))
+    (machine,) = (machine for machine in machines if machine.name == name)
+    return machine, evolve(price, low=low, high=high)
+
+
+def credit_price(book: PriceBook, machine: MachineType) -> Price | None:
+    """Return what a vCPU-hour above a bursting type's share costs; None when that is unknown."""
+    price = book.find("ec2", "t3_t4g_unlimited_surplus_credit")
+    factor = _BURSTING[machine.name.partition(".")[0]]
+    return None if price is None else price.times(factor)
+
+
+def is_bursting(machine: MachineType) -> bool:
+    """Say whether a type pays for CPU time above its share, as T3 does unless it is told not to."""
+    return machine.name.partition(".")[0] in _BURSTING
 
 
 def usual_machines(book: PriceBook) -> tuple[MachineType, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from scalable_core.errors import UsageError
 from scalable_core.types import CostEstimate, CostLine, Forecast, Plan, WorkerGroup
@@ -13,6 +13,7 @@ from scalable_core.types.bill import (
     LOG_GB_PER_HOUR,
     MONTH,
     PART,
+    SHORTEST,
     Span,
     Workers,
     billed_wall,
@@ -25,20 +26,30 @@ from scalable_core.types.bill import (
     total,
 )
 from scalable_core.types.prices import MachineType, PriceBook
+from scalable_core.types.snapshot import snapshot_id
 from scalable_core.types.units import GIB, format_size
 from scalable_gcp.options import CloudRunOptions, GcpOptions
-from scalable_gcp.prices import pod_price, price_book, worker_pool_price
+from scalable_gcp.prices import (
+    free_hours,
+    pod_price,
+    price_book,
+    sustained_use,
+    worker_pool_price,
+)
 from scalable_gcp.sizes import CloudRunSize, fit, misfit
 
 #: GB of a boot disk: of the scheduler's machine, and of a node as GKE makes it.
 _SCHEDULER_DISK = 10
 _NODE_DISK = 100
 
-#: vCPU and GiB of the scheduler's pod.
-_SCHEDULER_POD = {"vcpu": 1.0, "gib": 4.0}
+#: vCPU, GiB and GiB of disk of the scheduler's pod.
+_SCHEDULER_POD = {"vcpu": 1.0, "gib": 4.0, "ephemeral_gib": 1.0}
 
-#: GB a month that are free: what leaves Google Cloud.
-_FREE_EGRESS = 1
+#: What an account has free in a month: GB that leave Google Cloud, GB of logs, hours of a cluster's fee, which
+#: are its credit of $74.40.
+_FREE_EGRESS = 1.0
+_FREE_LOGS = 50.0
+_FREE_CLUSTER = 744.0
 
 
 @frozen(kw_only=True)
@@ -49,6 +60,7 @@ class _Bill:
     forecast: Forecast
     book: PriceBook
     workers: dict[str, Workers]
+    shortest: int
 
     @property
     def options(self) -> GcpOptions:
@@ -57,7 +69,7 @@ class _Bill:
 
     @property
     def wall(self) -> Span:
-        return billed_wall(self.forecast)
+        return billed_wall(self.forecast, shortest=self.shortest)
 
 
 def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
@@ -66,21 +78,28 @@ def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
     Raises:
         UsageError: A component is larger than anything that the kind of cluster has.
     """
-    forecast = forecast_of(plan)
+    forecast, options = forecast_of(plan), plan.target.options
+    cloud_run = isinstance(options, CloudRunOptions)
+    # Pods of Autopilot are billed by the second from the first on; all else is at least a minute.
+    shortest = SHORTEST if cloud_run or options.machine_type else 1
     bill = _Bill(
         plan=plan,
         forecast=forecast,
-        book=price_book(plan.target.options.region),
-        workers={group.name: billed_workers(forecast, group) for group in plan.groups},
+        book=price_book(options.region),
+        workers={g.name: billed_workers(forecast, g, shortest=shortest) for g in plan.groups},
+        shortest=shortest,
     )
-    lines = _cloud_run if isinstance(plan.target.options, CloudRunOptions) else _gke
-    basis = f"list prices in {bill.options.region}; {forecast.basis}"
-    return total(provider, basis, (*lines(bill), *_shared(bill)))
+    lines = [*(_cloud_run(bill) if cloud_run else _gke(bill)), *_shared(bill)]
+    basis = f"list prices in {options.region}; {forecast.basis}"
+    return total(provider, basis, lines, snapshot=snapshot_id(bill.book.folder))
 
 
 def _cloud_run(bill: _Bill) -> Iterator[CostLine]:
     """Yield a worker pool for each group and the scheduler's machine; Cloud Run has no Spot."""
     options = bill.plan.target.options
+    free = {
+        of: free_hours(bill.book, of) for of in ("vcpu", "gib")
+    }  # all groups share the account's
     for group in bill.plan.groups:
         size, workers = _size(bill.plan, group), bill.workers[group.name]
         gib, more = size.memory / GIB, ""
@@ -91,25 +110,20 @@ def _cloud_run(bill: _Bill) -> Iterator[CostLine]:
             ("Compute", "vCPU-h", float(size.cpus), "vcpu"),
             ("Memory", "GB-h", gib, "gib"),
         ):
-            price = worker_pool_price(bill.book, of)
             quantity = workers.hours.times(each)
-            note = workers.note(f"{each:g} {'vCPU' if of == 'vcpu' else 'GB'}") + more
-            if price is not None:
-                note += _net(bill.book, of, quantity.expected, price.usd)
-            yield priced(item, unit, quantity, price, component=group.name, note=note)
+            yield priced(
+                item,
+                unit,
+                quantity,
+                worker_pool_price(bill.book, of),
+                component=group.name,
+                note=workers.note(f"{each:g} {'vCPU' if of == 'vcpu' else 'GB'}") + more,
+                allowance=free[of],
+            )
+            free[of] = max(0.0, free[of] - quantity.expected)
         yield from _gpus(bill, group)
     if options.transport != "single":
         yield from _scheduler(bill, options)
-
-
-def _net(book: PriceBook, of: str, quantity: float, usd: float) -> str:
-    """Say what is left when the account's free seconds of a month are all for this run."""
-    free = book.find("run", f"free_worker_pool_{of}_second")
-    if free is None:
-        return ""
-    unit = "vCPU-h" if of == "vcpu" else "GB-h"
-    net = max(0.0, quantity - free.usd / 3600) * usd
-    return f"; gross ${quantity * usd:.2f}, net ${net:.2f} after {free.usd / 3600:.4g} {unit} free a month"
 
 
 def _size(plan: Plan, group: WorkerGroup) -> CloudRunSize:
@@ -128,20 +142,22 @@ def _scheduler(bill: _Bill, options: CloudRunOptions) -> Iterator[CostLine]:
     machine = _machine(bill.book, kind)
     price = machine.price if machine else None
     yield priced("Scheduler machine", "h", bill.wall, price, note=f"{kind} x {hours}")
-    yield _disk(bill, "Scheduler disk", bill.wall, _SCHEDULER_DISK, None)
+    yield _disk(bill, "Scheduler disk", bill.wall, _SCHEDULER_DISK, None, "")
     if options.public:
         address = bill.book.find("network", "external_ipv4_in_use")
         yield priced("Public IPv4", "h", bill.wall, address, note="the scheduler")
 
 
-def _disk(bill: _Bill, item: str, hours: Span, size: int, component: str | None) -> CostLine:
+def _disk(
+    bill: _Bill, item: str, hours: Span, size: int, component: str | None, each: str
+) -> CostLine:
     return priced(
         item,
         "GB-month",
         hours.times(size / MONTH),
         bill.book.find("disk", "pd_balanced"),
         component=component,
-        note=f"{size} GB pd-balanced x {hours.expected:.4g}h / {MONTH:g}h",
+        note=f"{each}{size} GB pd-balanced, for {hours.expected:.4g}h of a month's {MONTH:g}h",
     )
 
 
@@ -157,7 +173,11 @@ def _gke(bill: _Bill) -> Iterator[CostLine]:
         else:
             yield from _pods(bill, group)
     if not bill.options.machine_type:  # with a type, its pod is on a node that is there anyway
-        for item, unit, of in (("compute", "vCPU-h", "vcpu"), ("memory", "GB-h", "gib")):
+        for item, unit, of in (
+            ("compute", "vCPU-h", "vcpu"),
+            ("memory", "GB-h", "gib"),
+            ("ephemeral storage", "GB-h", "ephemeral_gib"),
+        ):
             size, price = _SCHEDULER_POD[of], pod_price(bill.book, of, spot=False)
             note = f"{size:g} {unit.removesuffix('-h')} x {bill.wall.expected:.4g}h"
             yield priced(f"Scheduler {item}", unit, bill.wall.times(size), price, note=note)
@@ -166,9 +186,8 @@ def _gke(bill: _Bill) -> Iterator[CostLine]:
         "h",
         bill.wall,
         bill.book.find("gke", "cluster"),
-        note=f"GKE control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it;"
-        " net $0 when the account's credit of $74.40 a month is left",
-        free=True,
+        note=f"GKE control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it",
+        allowance=_FREE_CLUSTER,
     )
 
 
@@ -227,13 +246,45 @@ def _nodes(bill: _Bill, group: WorkerGroup, name: str) -> Iterator[CostLine]:
     note = f"{nodes} x {name} x {each:.4g}h"
     note += f", {share} workers on each" if share > 1 else ""
     note += ", Spot" if bill.options.spot else ""
+    yield _node_line(bill, group, machine, hours, each, note)
+    yield _disk(bill, "Node disks", hours, _NODE_DISK, group.name, f"{nodes} x ")
+    address = bill.book.find("network", "external_ipv4_in_use")
+    note = "one for each node, unless the cluster's nodes are private"
+    yield priced("Public IPv4", "h", None, address, component=group.name, note=note)
+    if group.gpus and not (machine and machine.accelerator):
+        yield from _gpus(bill, group)
+
+
+def _node_line(
+    bill: _Bill,
+    group: WorkerGroup,
+    machine: MachineType | None,
+    hours: Span,
+    each: float,
+    note: str,
+) -> CostLine:
+    """Return the line of a group's machines, less what is taken off for running long in a month.
+
+    That needs the run to lie in one month, so the high end is without it.
+    """
     price = None
     if machine is not None:
         price = machine.spot if bill.options.spot else machine.price
-    yield priced("Instances", "h", hours, price, component=group.name, note=note)
-    yield _disk(bill, "Node disks", hours, _NODE_DISK, group.name)
-    if group.gpus and not (machine and machine.accelerator):
-        yield from _gpus(bill, group)
+    line = priced("Instances", "h", hours, price, component=group.name, note=note)
+    if machine is None or bill.options.spot or line.amount is None or line.unit_price is None:
+        return line
+    months, rest = divmod(each, MONTH)
+    whole, part = sustained_use(machine, 1.0), sustained_use(machine, rest / MONTH)
+    factor = (months * MONTH * whole + rest * part) / each if each else 1.0
+    if factor == 1:
+        return line
+    return evolve(
+        line,
+        unit_price=line.unit_price * factor,
+        amount=line.amount * factor,
+        low=min(line.low or 0.0, line.amount * factor, (line.low or 0.0) * whole),
+        note=f"{note}, {1 - factor:.3g} of it taken off for sustained use",
+    )
 
 
 def _gpus(bill: _Bill, group: WorkerGroup) -> Iterator[CostLine]:
@@ -258,8 +309,8 @@ def _shared(bill: _Bill) -> Iterator[CostLine]:
         "GB",
         hours.times(LOG_GB_PER_HOUR),
         bill.book.find("logging", "ingest"),
-        note="Cloud Logging; 1 MB an hour of each member assumed; 50 GB a month are free, net $0",
-        free=True,
+        note="Cloud Logging; 1 MB an hour of each member assumed",
+        allowance=_FREE_LOGS,
     )
     scheme = bill.plan.stores.artifacts.partition("://")[0]
     size = gigabytes(bill.forecast.output_bytes)
@@ -275,11 +326,20 @@ def _shared(bill: _Bill) -> Iterator[CostLine]:
         note = "of another cloud, whose prices are not looked up here"
         yield priced("S3 storage", "GB-month", size, None, monthly=True, note=note)
         yield priced("S3 requests", "1k-requests", parts, None, note=note)
+    if not (isinstance(bill.options, CloudRunOptions) and bill.options.transport == "single"):
+        zone = bill.book.find("network", "inter_zone_same_region")
+        note = "between members in several zones of the region"
+        yield priced("Inter-zone traffic", "GB", None, zone, note=note)
+    fetched, note = bill.forecast.download_bytes, "results that this machine fetches"
+    if scheme == "s3":
+        note += ", and artifacts on their way to another cloud"
+        output = bill.forecast.output_bytes
+        fetched = None if fetched is None or output is None else fetched + output
     yield priced_in_tiers(
         "Egress",
         "GB",
-        gigabytes(bill.forecast.download_bytes),
+        gigabytes(fetched),
         bill.book.tiers("network", "internet_egress"),
         allowance=_FREE_EGRESS,
-        note="results that this machine fetches",
+        note=note,
     )

@@ -1,17 +1,27 @@
-"""The list prices of Google Cloud that this dist carries; `scripts/build_prices.py` writes them."""
+"""The list prices of Google Cloud: those that `scripts/build_prices.py` put into this dist, or fetched ones."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
-from scalable_core.types.prices import Price, PriceBook
+from scalable_core.types.prices import MachineType, Price, PriceBook
+from scalable_core.types.snapshot import price_folder
 
 DATA = Path(__file__).parent / "data"
+
+#: What a family costs less when its machines run for a whole month, without asking; all others have no such.
+_SUSTAINED = {"n1": 0.3, "f1": 0.3, "g1": 0.3, "m1": 0.3, "n2": 0.2, "n2d": 0.2, "c2": 0.2}
 
 
 def price_book(region: str) -> PriceBook:
     """Return the prices of a region; a region that is not known has the global ones alone."""
-    return PriceBook(DATA, region)
+    return _book(price_folder("gcp", DATA), region)
+
+
+@lru_cache(maxsize=64)
+def _book(folder: Path, region: str) -> PriceBook:
+    return PriceBook(folder, region)
 
 
 def worker_pool_price(book: PriceBook, unit: str) -> Price | None:
@@ -26,7 +36,26 @@ def worker_pool_price(book: PriceBook, unit: str) -> Price | None:
     return None if price is None else price.times(3600)
 
 
+def free_hours(book: PriceBook, unit: str) -> float:
+    """Return how many hours of ``vcpu`` or ``gib`` in worker pools an account has free in a month."""
+    free = book.find("run", f"free_worker_pool_{unit}_second")
+    return 0.0 if free is None else free.usd / 3600
+
+
 def pod_price(book: PriceBook, unit: str, *, spot: bool) -> Price | None:
     """Return the price of ``vcpu``, ``gib`` or ``ephemeral_gib`` by the hour in an Autopilot pod."""
     has_spot = spot and unit != "ephemeral_gib"
     return book.find("gke", f"pod_{unit}_hour{'_spot' if has_spot else ''}")
+
+
+def sustained_use(machine: MachineType, share: float) -> float:
+    """Return what is left of the price of a machine that runs for a share of a month, between 0 and 1.
+
+    Each quarter of the month is cheaper than the one before: for N1 the last costs 40% and all together 70%.
+    """
+    discount = _SUSTAINED.get(machine.name.partition("-")[0], 0.0)
+    if not share:
+        return 1.0
+    step = discount / 1.5  # the quarters cost 1, 1 - step, 1 - 2 step and 1 - 3 step
+    parts = [min(max(share - quarter / 4, 0.0), 0.25) for quarter in range(4)]
+    return sum(part * (1 - step * quarter) for quarter, part in enumerate(parts)) / share

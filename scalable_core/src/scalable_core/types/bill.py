@@ -17,7 +17,7 @@ from scalable_core.types.plan import Plan, WorkerGroup
 from scalable_core.types.prices import Price, Tier, tiered
 from scalable_core.types.units import GIB
 
-#: Seconds that a member is billed for at least, on every service there is so far.
+#: Seconds that a member is billed for at least, on every service but a few.
 SHORTEST = 60
 
 #: Hours of a month on a bill.
@@ -101,20 +101,28 @@ class Workers:
         return f"{self.count} worker{plural} x {what} x {each:.4g}h"
 
 
-def billed_workers(forecast: Forecast, group: WorkerGroup) -> Workers:
-    """Return how long the workers of a group are billed for; nothing when it has no forecast."""
+def billed_workers(forecast: Forecast, group: WorkerGroup, *, shortest: int = SHORTEST) -> Workers:
+    """Return how long the workers of a group are billed for; nothing when it has no forecast.
+
+    Args:
+        forecast: Of the plan.
+        group: One of its groups.
+        shortest: Seconds that each worker is billed for at least.
+    """
     known = forecast.groups.get(group.name)
-    if known is None:
+    if known is None or not known.workers:
         return Workers(count=0, hours=exactly(0.0))
-    least = known.workers * SHORTEST
+    # Each worker's seconds are rounded up, so it is their mean that is rounded, and not their sum.
+    count = known.workers
     hours = Span(known.worker_hours, known.low, known.high)
-    return Workers(count=known.workers, hours=hours.each(lambda hour: _seconds(hour, least) / 3600))
+    hours = hours.each(lambda hour: count * _seconds(hour / count, shortest) / 3600)
+    return Workers(count=count, hours=hours)
 
 
-def billed_wall(forecast: Forecast) -> Span:
+def billed_wall(forecast: Forecast, *, shortest: int = SHORTEST) -> Span:
     """Return the hours for which what lives as long as the run, such as the scheduler, is billed."""
     wall = Span(forecast.wall_hours, forecast.low_wall_hours, forecast.high_wall_hours)
-    return wall.each(lambda hour: _seconds(hour, SHORTEST) / 3600)
+    return wall.each(lambda hour: _seconds(hour, shortest) / 3600)
 
 
 def _seconds(hours: float, least: float) -> float:
@@ -131,11 +139,20 @@ def priced(
     component: str | None = None,
     note: str = "",
     monthly: bool = False,
-    free: bool = False,
+    allowance: float | None = None,
 ) -> CostLine:
     """Return a line: quantity x unit price, without an amount when either is unknown.
 
-    With `free`, a free tier of the account may cover all of it, so its low end is 0.
+    Args:
+        item: What is paid for.
+        unit: Of the quantity.
+        quantity: How much; None when unknown.
+        price: Of one unit; None when unknown.
+        component: That causes it.
+        note: How the quantity comes about.
+        monthly: The amount is for each month.
+        allowance: Units that the account has free in a month, or what is left of them; None for none. The
+            amount stays gross, the low end is net, for what else the account does with them is not known.
     """
     line = CostLine(
         item=item,
@@ -151,8 +168,13 @@ def priced(
     if quantity is None or price is None:
         return line
     amount = quantity.expected * price.usd
-    low = 0.0 if free else min(amount, quantity.low * price.low)
-    return evolve(line, amount=amount, low=low, high=max(amount, quantity.high * price.high))
+    low, high = min(amount, quantity.low * price.low), max(amount, quantity.high * price.high)
+    line = evolve(line, amount=amount, low=low, high=high)
+    if allowance is None:
+        return line
+    net = max(0.0, quantity.expected - allowance) * price.usd
+    least = max(0.0, quantity.low - allowance) * price.low
+    return _with_net(line, net, min(low, least), allowance)
 
 
 def priced_in_tiers(
@@ -161,31 +183,37 @@ def priced_in_tiers(
     quantity: Span | None,
     tiers: Sequence[Tier],
     *,
-    allowance: float = 0.0,
+    component: str | None = None,
+    allowance: float | None = None,
     note: str = "",
     monthly: bool = False,
 ) -> CostLine:
-    """Return a line at the mean price over the tiers that a quantity reaches.
-
-    The amount is gross. With an allowance, the free units of an account in a month, the low end is net and
-    the note says both: what else the account does with its allowance is not known here.
-    """
-    if not tiers:
-        return priced(item, unit, quantity, None, note=note, monthly=monthly)
-    first = tiers[0].price
-    if quantity is None or quantity.expected == 0:
-        return priced(item, unit, quantity, first, note=note, monthly=monthly)
+    """Return a line at the mean price over the tiers that a quantity reaches; see `priced`."""
+    first = tiers[0].price if tiers else None
+    line = priced(item, unit, quantity, first, component=component, note=note, monthly=monthly)
+    if quantity is None or first is None:
+        return line
     gross = tiered(tiers, quantity.expected)
-    net = tiered(tiers, max(0.0, quantity.low - allowance))
-    mean = gross / quantity.expected
-    if allowance:
-        said = f"gross ${gross:.2f}, net ${net:.2f} after {allowance:g} {unit} free a month"
-        note = f"{note}; {said}" if note else said
-    line = priced(item, unit, quantity, evolve(first, usd=mean), note=note, monthly=monthly)
-    return evolve(line, low=min(net, gross), high=max(gross, tiered(tiers, quantity.high)))
+    mean = gross / quantity.expected if quantity.expected else first.usd
+    low, high = tiered(tiers, quantity.low), tiered(tiers, quantity.high)
+    line = evolve(line, unit_price=mean, amount=gross, low=min(low, gross), high=max(high, gross))
+    if allowance is None:
+        return line
+    net = tiered(tiers, max(0.0, quantity.expected - allowance))
+    return _with_net(line, net, tiered(tiers, max(0.0, quantity.low - allowance)), allowance)
 
 
-def total(provider: str, basis: str, lines: Iterable[CostLine]) -> CostEstimate:
+def _with_net(line: CostLine, net: float, low: float, allowance: float) -> CostLine:
+    said = (
+        f"gross ${line.amount:.2f}, net ${net:.2f} after {allowance:.4g} {line.unit} free a month"
+    )
+    note = f"{line.note}; {said}" if line.note else said
+    return evolve(line, net=net, low=low, note=note)
+
+
+def total(
+    provider: str, basis: str, lines: Iterable[CostLine], *, snapshot: str | None = None
+) -> CostEstimate:
     """Return an estimate with the sums of its lines; a sum of nothing priced is unknown, not 0."""
     lines = tuple(lines)
     once = [line for line in lines if line.amount is not None and not line.monthly]
@@ -196,8 +224,17 @@ def total(provider: str, basis: str, lines: Iterable[CostLine]) -> CostEstimate:
         expected=sum(line.amount or 0.0 for line in once) if once else None,
         low=sum(line.low or 0.0 for line in once) if once else None,
         high=sum(line.high or 0.0 for line in once) if once else None,
+        net=_net(once),
         monthly=sum(monthly) if monthly else None,
         basis=basis,
-        as_of=min(dates, default=None),
+        as_of=max(dates, default=None),
+        oldest=min(dates, default=None),
+        snapshot=snapshot,
         lines=lines,
     )
+
+
+def _net(lines: Sequence[CostLine]) -> float | None:
+    if all(line.net is None for line in lines):
+        return None
+    return sum((line.amount if line.net is None else line.net) or 0.0 for line in lines)

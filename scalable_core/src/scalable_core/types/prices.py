@@ -12,6 +12,11 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
+#: Columns of `regions/<region>.csv`. `low` and `high` are the band of a price that moves.
+PRICE_COLUMNS = ("service,item,unit,from,to,usd,low,high,as_of,source").split(",")
+#: Columns of `machines/<region>.csv`, after its first line.
+MACHINE_COLUMNS = ("type,vcpu,gib,arch,accelerator,count,usd,spot").split(",")
+
 
 @frozen(kw_only=True)
 class Price:
@@ -164,14 +169,11 @@ def tiered(tiers: Sequence[Tier], quantity: float) -> float:
     )
 
 
-def cheapest_machine(
+def fitting_machines(
     machines: Iterable[MachineType], *, vcpu: float, gib: float, gpus: int = 0, arch: str = "x86_64"
-) -> MachineType | None:
-    """Return the cheapest type that holds a worker; None when nothing does.
-
-    A worker without GPUs gets no machine with an accelerator.
-    """
-    fitting = [
+) -> list[MachineType]:
+    """Return the types with a price that hold a worker; without GPUs it gets no machine with an accelerator."""
+    return [
         machine
         for machine in machines
         if machine.price is not None
@@ -180,6 +182,13 @@ def cheapest_machine(
         and machine.arch == arch
         and (machine.accelerators >= gpus if gpus else not machine.accelerator)
     ]
+
+
+def cheapest_machine(
+    machines: Iterable[MachineType], *, vcpu: float, gib: float, gpus: int = 0, arch: str = "x86_64"
+) -> MachineType | None:
+    """Return the cheapest type on demand that holds a worker; None when nothing does."""
+    fitting = fitting_machines(machines, vcpu=vcpu, gib=gib, gpus=gpus, arch=arch)
     return min(fitting, key=_usd, default=None)
 
 
