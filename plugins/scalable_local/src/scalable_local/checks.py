@@ -1,12 +1,10 @@
-"""What the `local` provider says before anything runs: rules, warnings and the cost, which is nothing."""
+"""What the `local` provider says of a target before anything runs: rules and warnings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scalable_core.types import CostEstimate, CostLine, Plan, Problem, Target
-
-FREE = "this machine; nothing is billed"
+from scalable_core.types import Problem, Target
 
 
 def target_problems(target: Target) -> Sequence[Problem]:
@@ -32,23 +30,3 @@ def target_problems(target: Target) -> Sequence[Problem]:
             )
         )
     return problems
-
-
-def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
-    """Return an estimate of nothing, with one line for each group to say so."""
-    lines = tuple(
-        CostLine(
-            item="Compute",
-            component=group.name,
-            unit="h",
-            unit_price=0.0,
-            amount=0.0,
-            low=0.0,
-            high=0.0,
-            source=FREE,
-        )
-        for group in plan.groups
-    )
-    return CostEstimate(
-        provider=provider, expected=0.0, low=0.0, high=0.0, monthly=0.0, basis=FREE, lines=lines
-    )

@@ -57,6 +57,7 @@ class LocalCluster(SpecCluster):
         self.in_this_process = layout.in_this_process
         self._groups = {group.name: group for group in layout.groups}
         self._asked, self._asking = False, threading.Lock()
+        self._limit: float = math.inf
         self.failures: dict[str, ClusterError] = {}
         self._said: set[tuple[str, str]] = set()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}-", dir=context.run_dir))
@@ -148,9 +149,13 @@ class LocalCluster(SpecCluster):
             sorted((n for n in list(self.worker_spec) if _group_of(n) == group), key=_number_of)
         )
 
+    def limit_workers(self, total: int) -> None:
+        """Start no more workers than so many over all groups from now on; those that are there stay."""
+        self._limit = total
+
     def scale_groups(self, targets: Mapping[str, int]) -> None:
         """Bring each group named to a number of workers, and leave the others."""
-        for group, target in targets.items():
+        for group, target in self._within_limit(targets).items():
             members = self.members(group)
             for name in self._least_busy(members)[: max(0, len(members) - target)]:
                 self.worker_spec.pop(name, None)
@@ -158,6 +163,19 @@ class LocalCluster(SpecCluster):
             for name in list(free)[: max(0, target - len(members))]:
                 self.worker_spec[name] = self._specs[group]
         self.loop.add_callback(self._correct_state)
+
+    def _within_limit(self, targets: Mapping[str, int]) -> Mapping[str, int]:
+        """Targets that together with the other groups stay within the limit, none below what is there."""
+        there = {name: len(self.members(name)) for name in self._groups}
+        wanted = {name: max(target - there[name], 0) for name, target in targets.items()}
+        room = max(self._limit - sum(there.values()), 0)
+        if sum(wanted.values()) <= room:
+            return targets
+        more = share_out(int(room), wanted)
+        return {
+            name: there[name] + more[name] if wanted[name] else target
+            for name, target in targets.items()
+        }
 
     async def stop_workers(self, names: Sequence[str]) -> None:
         """Stop workers by name."""

@@ -11,6 +11,16 @@ from scalable_local.machine import cpu_count
 
 
 @frozen(kw_only=True)
+class Price:
+    """What the machine's owner charges, for the estimate and the budget."""
+
+    vcpu_hour: float = option(minimum=0, help="USD for one CPU of a worker for an hour.")
+    gib_hour: float = option(
+        default=0.0, minimum=0, help="USD for one GiB of a worker's memory for an hour."
+    )
+
+
+@frozen(kw_only=True)
 class LocalOptions:
     """Options of a `local` target."""
 
@@ -49,6 +59,10 @@ class LocalOptions:
     adaptive: Adaptive | None = option(
         default=None,
         help="Lets the number of workers follow the queued work; replaces max_workers.",
+    )
+    price: Price | None = option(
+        default=None,
+        help="What workers cost here, to charge them back; nothing is billed when left out.",
     )
     dashboard: bool | None = option(
         default=None,

@@ -52,8 +52,8 @@ def service_profile() -> types.ServiceProfile:
 
 @hookimpl
 def estimate_cost(plan: types.Plan) -> types.CostEstimate:
-    """Say that this machine costs nothing."""
-    from scalable_local.checks import cost_estimate
+    """Say that this machine costs nothing, or what the target charges for it."""
+    from scalable_local.estimate import cost_estimate
 
     return cost_estimate(plan, provider=NAME)
 

@@ -43,6 +43,8 @@ def run_workflow(
     workflow: Path | None = None,
     arguments: Sequence[str] = (),
     sink: EventSink | None = None,
+    budget: float | None = None,
+    resumed: str | None = None,
 ) -> RunOutcome:
     """Run a workflow to its end, release everything, and say how it went.
 
@@ -56,6 +58,8 @@ def run_workflow(
         workflow: The file; the plan's own when None.
         arguments: ``sys.argv[1:]`` of the workflow.
         sink: Hears the events of its sessions.
+        budget: USD at which the run is stopped; None for no limit.
+        resumed: The run that this one goes on with, for the record.
 
     Raises:
         UsageError: There is no such file.
@@ -68,7 +72,15 @@ def run_workflow(
             f"the workflow {path} cannot be read: {error.strerror}",
             cure="write it, name another with --workflow, or set project.workflow in the manifest",
         ) from None
-    run = Invocation(plan=plan, host=host, sink=sink, workflow=path)
+    run = Invocation(
+        plan=plan,
+        host=host,
+        sink=sink,
+        workflow=path,
+        arguments=tuple(arguments),
+        budget=budget,
+        resumed=resumed,
+    )
     failure: BaseException | None = None
     with invoked(run), _as_main(path, arguments) as module, _interrupts(sink or NullSink()):
         try:
@@ -83,6 +95,9 @@ def run_workflow(
             except BaseException as error:
                 failure = failure or error
     started = [session for session in run.sessions if session.record is not None]
+    if not isinstance(failure, KeyboardInterrupt):
+        # A workflow may have made something else of it, or nothing at all.
+        failure = next((s.stopped for s in started if s.stopped is not None), failure)
     return RunOutcome(
         records=tuple(session.record for session in started if session.record is not None),
         folders=tuple(session.run_dir for session in started),

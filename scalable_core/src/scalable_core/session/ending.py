@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from scalable_core.errors import ScalableError
+from scalable_core.errors import BudgetReachedError, ScalableError
 from scalable_core.records import RunFolder
 from scalable_core.types import PROGRESS, Event, EventSink
 
@@ -40,6 +40,8 @@ def status_of(error: BaseException | None) -> str:
     """Return the status of a run that ended with an error, or with none."""
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         return "done"
+    if isinstance(error, BudgetReachedError):
+        return "stopped"
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from scalable_core.errors import BudgetReachedError
 from scalable_core.session.meter import Meter
 from scalable_core.session.outlook import Outlook, open_calls
@@ -126,8 +128,8 @@ class Governor:
                 )
                 self._drain.start()
 
-    def look(self, progress: Progress) -> dict[str, float | None]:
-        """Return ``spent``, ``projected`` and ``budget`` of a run that is so far."""
+    def look(self, progress: Progress) -> Progress:
+        """Return how far a run is with ``spent``, ``projected`` and ``budget``."""
         with self._lock:
             rest = self._outlook.rest(open_calls(progress.tasks), self._meter.workers)
             spent = self.spent
@@ -135,7 +137,8 @@ class Governor:
                 self._projected = spent + rest + self._rates.once
             elif self._estimate is not None:
                 self._projected = max(spent, self._estimate)
-            return {"spent": spent, "projected": self._projected, "budget": self._budget}
+            projected = self._projected
+        return evolve(progress, spent=spent, projected=projected, budget=self._budget)
 
     def finish(self) -> None:
         """Let a stop that has begun come to its end; then nothing is stopped any more."""
@@ -143,6 +146,17 @@ class Governor:
             while self._drain.is_alive() and self.error is None:
                 self._drain.join(timeout=0.1)
         self._closed.set()
+
+    def reason(self, error: BaseException | None, progress: Progress) -> BaseException | None:
+        """Return why the run ended, which is the budget when calls were not done because of it.
+
+        Args:
+            error: What ended the workflow; it may have made something of its own of the calls' errors.
+            progress: How far the run came.
+        """
+        if self.error is None or isinstance(error, KeyboardInterrupt):
+            return error
+        return self.error if open_calls(progress.tasks) else error
 
     def close(self, moment: float, rows: Sequence[Mapping[str, Any]]) -> None:
         """Count to the end.
@@ -230,9 +244,9 @@ class Governor:
             seconds = min(self._outlook.until_idle(running), GRACE) + RELEASE
             hourly = self._meter.hourly + self._rates.shared
             idle = not self._meter.hourly
+            boots = self._boots()
         if idle and calls and self._limit == 0:
             return True
-            boots = self._boots()
         return self._money_left(now) <= hourly * seconds / 3600 + boots
 
     def _limit_growth(self) -> None:
@@ -281,7 +295,9 @@ class Governor:
 
     def _hold_and_wait(self) -> None:
         workers = sum(self._meter.workers.values())
-        text = f"budget reached: spent {format_usd(self.spent)} of {format_usd(self._budget or 0.0)}"
+        text = (
+            f"budget reached: spent {format_usd(self.spent)} of {format_usd(self._budget or 0.0)}"
+        )
         self._say("budget.reached", f"{text}; no call starts any more, those that run may end")
         self._limit_workers(0)
         self._client.sync(self._client.scheduler.scalable_hold)
@@ -328,7 +344,9 @@ class Governor:
 
     def _error(self) -> BudgetReachedError:
         left = sum(self._left.values())
-        rest = "nobody can say what" if self._rest is None else f"about {format_usd(self._rest)} more"
+        rest = (
+            "nobody can say what" if self._rest is None else f"about {format_usd(self._rest)} more"
+        )
         return BudgetReachedError(
             f"budget reached: spent {format_usd(self.spent)} of {format_usd(self._budget or 0.0)}; "
             f"finishing would cost {rest} ({left} call{'s' * (left != 1)} left)",

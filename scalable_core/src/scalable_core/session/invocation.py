@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from scalable_core import __version__
 from scalable_core.plugins import PluginHost
-from scalable_core.types import EventSink, Plan
+from scalable_core.records.folder import now
+from scalable_core.types import EventSink, Plan, RunRecord
 
 if TYPE_CHECKING:
     from scalable_core.session.session import ScalableSession
@@ -25,6 +29,9 @@ class Invocation:
         host: The plugins, already loaded.
         sink: Hears the events of the sessions; None for nobody.
         workflow: The file that is run.
+        arguments: What the workflow is given.
+        budget: USD that all its sessions together may cost; None for no limit.
+        resumed: The run that this one goes on with.
         sessions: Those that the workflow has made, in order.
     """
 
@@ -32,7 +39,14 @@ class Invocation:
     host: PluginHost
     sink: EventSink | None = None
     workflow: Path
+    arguments: tuple[str, ...] = ()
+    budget: float | None = None
+    resumed: str | None = None
     sessions: list[ScalableSession] = field(factory=list)
+
+    def spent(self, *, but: ScalableSession) -> float:
+        """Return USD that all sessions but one have cost."""
+        return sum(session.spent for session in self.sessions if session is not but)
 
     def find(self, path: str | Path) -> Path | None:
         """Return the command line's manifest if ``path`` in the workflow means that one, else None.
@@ -45,6 +59,26 @@ class Invocation:
             if (folder / path).resolve() == manifest:
                 return manifest
         return None
+
+
+def first_record(plan: Plan, run_id: str) -> RunRecord:
+    """Return what is recorded of a run when it starts."""
+    run = current()
+    return RunRecord(
+        run=run_id,
+        project=plan.project.name,
+        target=plan.target.name,
+        provider=plan.target.provider,
+        status="running",
+        started=now(),
+        lock=plan.lock,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=__version__,
+        workflow=None if run is None else str(run.workflow),
+        arguments=() if run is None else run.arguments,
+        resumed=None if run is None else run.resumed,
+    )
 
 
 _current: Invocation | None = None

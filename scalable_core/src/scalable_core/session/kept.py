@@ -28,7 +28,8 @@ from scalable_core.cache import (
     Uncacheable,
     options_of,
 )
-from scalable_core.cache.signing import KEY_VARIABLE, ensure_key
+from scalable_core.cache.signing import KEY_VARIABLE, ensure_key, key_from
+from scalable_core.session.mirror import is_remote
 from scalable_core.session.storage import StorageOpener
 from scalable_core.types import CacheRow, Plan, TaskRow, to_data
 
@@ -66,22 +67,36 @@ class KeptResults:
         plan: The run's plan.
         run: The run's id, for the metadata.
         record: Takes rows for the run's tables.
+        elsewhere: The workers are not on this machine.
+
+    Attributes:
+        place: Where workers keep results; None when this process keeps them, as they are gathered.
     """
 
     def __init__(
-        self, plan: Plan, run: str, record: Callable[[str, Sequence[Mapping[str, Any]]], None]
+        self,
+        plan: Plan,
+        run: str,
+        record: Callable[[str, Sequence[Mapping[str, Any]]], None],
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self._plan, self._run, self._record = plan, run, record
         cache = Path(plan.stores.cache)
-        shared = os.environ.get("SCALABLE_CACHE_REMOTE")
-        self.place = Place(root=str(cache), remote=StorageOpener(shared) if shared else None)
-        if self.place.remote:
-            # Workers find the project's key in their environment, which they have from this process.
-            os.environ.setdefault(KEY_VARIABLE, ensure_key(cache.parent / "cache.key").hex())
-        self.store = self.place.open(report=self._heard, listed=True)
+        shared = shared_place(plan, elsewhere=elsewhere)
+        opener = StorageOpener(shared) if shared else None
+        place = Place(root=str(cache), remote=opener)
+        self._elsewhere = elsewhere
+        self.place = place if not elsewhere else Place(remote=opener) if opener else None
+        if opener:
+            # Workers of this machine find the project's key in their environment, which is this process's.
+            os.environ.update(worker_secrets(plan))
+        self.store = place.open(report=self._heard, listed=True)
         self._files = FileDigests(cache / "files.jsonl")
         threading.Thread(target=self._collect, name="scalable-cache-collect", daemon=True).start()
         self.hits: dict[Any, Hit] = {}
+        self._awaited: dict[Any, tuple[Fingerprint, bool]] = {}
+        self._unkept: set[str] = set()
         self._keys: dict[Any, str] = {}
         self.count = 0
         self._said: set[tuple[str, str]] = set()
@@ -128,6 +143,10 @@ class KeptResults:
         key = f"{name}-{found.key}"
         self._keys[key] = found.key
         return key
+
+    def is_kept(self, key: Any) -> bool:
+        """Return whether the result of a call is kept for the next run, by its Dask key."""
+        return key in self._keys
 
     def look(self, found: Fingerprint, name: str) -> Entry | None:
         """Return what is kept under a key, and record a hit or a miss."""
@@ -177,6 +196,42 @@ class KeptResults:
     def forget(self, key: Any) -> None:
         """Forget a hit whose future is gone, or is computed after all."""
         self.hits.pop(key, None)
+        self._awaited.pop(key, None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to take from the store, and nothing to bring to it, when results are gathered."""
+        return not (self.hits or self._awaited)
+
+    def expect(self, key: Any, found: Fingerprint, *, recompute: bool) -> None:
+        """Note that a call was given to the workers, in case its result is kept when it is gathered.
+
+        Args:
+            key: Its Dask key.
+            found: Its fingerprint.
+            recompute: What is there is to be replaced.
+        """
+        if not self._elsewhere:
+            return
+        self._awaited[key] = found, recompute
+        if self.place is None:
+            self._say_once(
+                "the workers are not on this machine and the project has no storage that they reach, so "
+                "results are kept as they are gathered; default_storage: s3://... lets workers keep them"
+            )
+
+    def lacks(self, key: Any) -> bool:
+        """Return whether the result of a call, by its Dask key, is kept only once it is gathered."""
+        awaited = self._awaited.get(key)
+        return awaited is not None and (self.place is None or awaited[0].key in self._unkept)
+
+    def keep(self, values: Mapping[Any, Any]) -> None:
+        """Keep results that have been gathered, by Dask key, where no worker can have kept them."""
+        for key, value in values.items():
+            if self.lacks(key):
+                found, recompute = self._awaited[key]
+                self.store.put(found.key, value, self.note(found), only_if_absent=not recompute)
+            self._awaited.pop(key, None)
 
     def _collect(self) -> None:
         """Remove what killed writers have left; nobody waits for it."""
@@ -219,17 +274,58 @@ class KeptResults:
 
     def hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """Take what a worker's cache has to say: when, and the fields of a `CacheEvent` among others."""
-        self._heard(CacheEvent(*(event[1][name] for name in CacheEvent._fields)))
+        heard = CacheEvent(*(event[1][name] for name in CacheEvent._fields))
+        if heard.kind == "failed":
+            self._unkept.add(heard.key)
+        self._heard(heard)
+
+    def _say_once(self, message: str) -> None:
+        with self._lock:
+            new = ("", message) not in self._said
+            self._said.add(("", message))
+        if new:
+            logger.warning("%s", message)
 
     def _heard(self, event: CacheEvent) -> None:
-        with self._lock:
-            new = ("", event.message) not in self._said
-            self._said.add(("", event.message))
-        if new:
-            logger.warning("%s", event.message)
+        self._say_once(event.message)
         kind: Literal["damaged", "failed"] = "damaged" if event.kind == "damaged" else "failed"
         row = CacheRow(time=time.time(), event=kind, key=event.key, task="", detail=event.message)
         self._record("cache", [_bare(row)])
+
+
+def workers_elsewhere(cluster: Any) -> bool:
+    """Return whether the workers of a cluster are on other machines than this one.
+
+    The cluster's own word counts, its attribute ``workers_elsewhere``; without one, workers whose scheduler has
+    an address that only this machine knows are here.
+    """
+    known = getattr(cluster, "workers_elsewhere", None)
+    if known is not None:
+        return bool(known)
+    scheme, _, host = str(cluster.scheduler_address).partition("://")
+    return scheme != "inproc" and not host.startswith(("127.", "localhost:", "[::1]"))
+
+
+def shared_place(plan: Plan, *, elsewhere: bool) -> str | None:
+    """Return the URI of the cache that machines share; None without one.
+
+    It is the one that ``SCALABLE_CACHE_REMOTE`` names, else ``.cache`` in the project's storage when the workers
+    are not on this machine and can reach that.
+    """
+    named = os.environ.get("SCALABLE_CACHE_REMOTE")
+    storage = plan.project.default_storage
+    if named or not elsewhere or storage is None or not is_remote(storage):
+        return named or None
+    return f"{storage.rstrip('/')}/.cache"
+
+
+def worker_secrets(plan: Plan) -> dict[str, str]:
+    """Return what the environment of workers must hold and nobody else may read: the project's cache key.
+
+    This process's own environment goes first, so that everybody who shares a place can share a key.
+    """
+    key = key_from(os.environ) or ensure_key(Path(plan.stores.cache).parent / "cache.key")
+    return {KEY_VARIABLE: key.hex()}
 
 
 def _bare(row: Any) -> dict[str, Any]:

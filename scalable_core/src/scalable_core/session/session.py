@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import atexit
 import functools
-import os
-import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from scalable_core import __version__
 from scalable_core.artifacts import artifact_uri, to_artifact_bytes
-from scalable_core.errors import ProviderError, UsageError
+from scalable_core.errors import BudgetReachedError, ProviderError, UsageError
 from scalable_core.manifest import AUTO, manifest_text
 from scalable_core.plan import plan_document
 from scalable_core.plugins import PluginHost
@@ -73,6 +71,7 @@ class ScalableSession:
         self._kept: KeptResults | None = None
         self._governor: Governor | None = None
         self._mirror: mirror.Mirror | None = None
+        self._last = Progress()
         self._closed = False
 
     @classmethod
@@ -137,6 +136,12 @@ class ScalableSession:
         """USD that the run has cost so far; 0 where nothing is billed, or nobody can say."""
         return 0.0 if self._governor is None else self._governor.spent
 
+    @property
+    def stopped(self) -> BudgetReachedError | None:
+        """Why the run was stopped before its work was done; None for any other end."""
+        stopped = self.record is not None and self.record.status == "stopped"
+        return self._governor.error if stopped and self._governor else None
+
     def plan(self) -> Plan:
         """Return the plan: ``groups``, ``cost``, ``lock``. Nothing has been created for it."""
         return self._plan
@@ -159,7 +164,7 @@ class ScalableSession:
                 "this session was started before", cure="make a new one with from_yaml"
             )
         self._plan = plan = plan or self._plan
-        self._folder = RunFolder(self.run_dir, self._new_record(plan))
+        self._folder = RunFolder(self.run_dir, invocation.first_record(plan, self.run_id))
         self._folder.write_document("plan.json", plan_document(plan))
         self._folder.write_text("manifest.yaml", manifest_text(plan.document))
         _open_sessions.add(self)
@@ -177,7 +182,7 @@ class ScalableSession:
         from scalable_core.member.retry import RetryPlugin
         from scalable_core.records.dask_plugins import RunPlugin
         from scalable_core.session.client import ScalableClient
-        from scalable_core.session.kept import KeptResults
+        from scalable_core.session.kept import KeptResults, workers_elsewhere
 
         if any(group.image and not group.resolved for group in plan.groups):
             self._plan = plan = pin_images(plan, host=self._host)
@@ -189,7 +194,8 @@ class ScalableSession:
             raise ProviderError("\n".join(str(problem) for problem in failures(problems)))
         self._cluster = self._host.provision_cluster(plan, context)
         assert self._folder is not None
-        self._kept = KeptResults(plan, self.run_id, self._folder.append)
+        elsewhere = workers_elsewhere(self._cluster)
+        self._kept = KeptResults(plan, self.run_id, self._folder.append, elsewhere=elsewhere)
         self._client = client = ScalableClient(self._cluster, plan, kept=self._kept)
         client.subscribe_topic(TOPIC, self._kept.hear)
         client.register_plugin(RetryPlugin())
@@ -219,19 +225,24 @@ class ScalableSession:
         _open_sessions.discard(self)
         if isinstance(error, KeyboardInterrupt) and self._folder is not None:
             self._say("interrupt", "interrupted: releasing what the run has started")
-        progress, trouble = Progress(), None
+        trouble = None
         if self._governor is not None:
             self._governor.finish()
         try:
             progress = self.progress()
         except Exception:
-            pass  # the scheduler is gone; the counts are lost, the release is not
-        for part in (self._recorder, self._client, self._cluster, self._released, self._kept):
+            progress = (
+                self._last
+            )  # the scheduler is gone; the last counts are lost, the release is not
+        parts = (self._recorder, self._client, self._cluster)
+        steps = [*(part.close for part in parts if part), self._count_to_the_end]
+        for close in [*steps, *((self._kept.close,) if self._kept else ())]:
             try:
-                if part is not None:
-                    part.close()
+                close()
             except Exception as failure:
                 trouble = trouble or failure
+        if self._governor is not None:
+            error = self._governor.reason(error, progress)
         if self._folder is not None:
             self._finish(self._folder, error or trouble, progress)
         if trouble is not None and error is None:
@@ -243,12 +254,16 @@ class ScalableSession:
             return Progress()
         counts = self._client.sync(self._client.scheduler.scalable_progress)
         workers = counts["workers"]
-        return Progress(
+        progress = Progress(
             tasks={name: TaskCounts(**count) for name, count in counts["tasks"].items()},
             workers=workers["now"],
             added=workers["added"],
             lost=workers["lost"],
         )
+        if self._governor is not None:
+            progress = self._governor.look(progress)
+        self._last = progress
+        return progress
 
     def store_artifact(self, name: str, value: Any) -> ArtifactRef:
         """Keep something of this run and return where it is and what it is.
@@ -279,30 +294,20 @@ class ScalableSession:
     ) -> None:
         self.close(error)
 
-    def _new_record(self, plan: Plan) -> RunRecord:
-        return RunRecord(
-            run=self.run_id,
-            project=plan.project.name,
-            target=plan.target.name,
-            provider=plan.target.provider,
-            status="running",
-            started=now(),
-            lock=plan.lock,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            version=__version__,
-        )
-
     def _finish(self, folder: RunFolder, error: BaseException | None, progress: Progress) -> None:
         counts = progress.tasks.values()
         totals = {
             kind: sum(getattr(c, kind) for c in counts) for kind in ("total", "done", "failed")
         }
+        status = status_of(error)
+        cached = self._kept.count if self._kept else 0
+        whole = status == "done" and not (cached or totals["failed"])
         record = folder.update(
-            status=status_of(error),
+            status=status,
+            cost=None if self._governor is None else self._governor.result(comparable=whole),
             ended=now(),
             error=None if error is None else first_line(error),
-            tasks={**totals, "cached": self._kept.count if self._kept else 0},
+            tasks={**totals, "cached": cached},
             workers={"added": progress.added, "lost": progress.lost},
         )
         self._say(
@@ -317,6 +322,30 @@ class ScalableSession:
         if self._mirror is not None:
             self._mirror.close()
 
+    def _govern(
+        self, plan: Plan, client: ScalableClient, kept: KeptResults, folder: RunFolder
+    ) -> Governor | None:
+        from scalable_core.session.rates import make_governor
+
+        run = invocation.current()
+        return make_governor(
+            plan,
+            host=self._host,
+            context=self._context(),
+            client=client,
+            write=folder.append,
+            say=self._say,
+            is_kept=kept.is_kept,
+            budget=None if run is None else run.budget,
+            elsewhere=lambda: 0.0 if run is None else run.spent(but=self),
+        )
+
+    def _count_to_the_end(self) -> None:
+        """Note when the workers went, all of them, and what has been paid until then."""
+        rows = [] if self._recorder is None else self._recorder.release(time.time())
+        if self._governor is not None:
+            self._governor.close(time.time(), rows)
+
     def _context(self) -> HookContext:
         return HookContext(
             project=self._plan.project.name,
@@ -324,6 +353,7 @@ class ScalableSession:
             workdir=Path(self._plan.manifest).parent,
             run_dir=self.run_dir,
             bundle=lambda: self._bundle,
+            secrets=functools.partial(worker_secrets, self._plan),
             events=Tee(self._folder, self._sink),
         )
 
@@ -344,8 +374,6 @@ class ScalableSession:
         client.register_plugin(CodePlugin(self._bundle))
 
     def _say(self, kind: str, message: str, **data: Any) -> None:
-        import time
-
         Tee(self._folder, self._sink).emit(
             Event(time=time.time(), kind=kind, message=message, data=data)
         )
