@@ -85,6 +85,26 @@ def test_the_whole_estimate() -> None:
     ]
 
 
+def test_the_snapshot_is_named_and_a_price_that_is_much_older() -> None:
+    """2024-07-01 is more than 90 days before 2026-09-29; a date that is only a year counts as its last day."""
+    old = evolve(COMPUTE, item="Logs", as_of="2024-07-01")
+    known = {"as_of": "2026-09-29", "snapshot": "2026-10-06-2a91a147"}
+
+    aged = shown(plan_of(COMPUTE, old, expected=6.4768, oldest="2024-07-01", **known))
+    young = shown(plan_of(COMPUTE, expected=3.2384, oldest="2026", **known))
+    prices = "  Prices:  list, snapshot 2026-09-29, us-east-1, offline, id 2026-10-06-2a91a147"
+    assert f"{prices}; the oldest, of Logs, is of 2024-07-01" in aged
+    assert prices in young
+
+
+def test_what_is_free_in_a_month_follows_the_total() -> None:
+    """Gross is what the list says, net what is left when nothing else has used it up."""
+    lines = shown(plan_of(COMPUTE, STORAGE, expected=3.2384, monthly=1.15, net=0.52))
+
+    total = "~$3.24 one-time + $1.15/month (storage); $0.52 after what is free in a month"
+    assert f"  Total:   {total}" in lines
+
+
 def test_a_band_is_shown_where_there_is_one() -> None:
     """Money and time each have theirs."""
     plan = plan_of(COMPUTE, forecast=forecast(2, 1.5, 2.5), expected=3.2384, low=2.4, high=4.1)

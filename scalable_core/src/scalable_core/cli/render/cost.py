@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime
 import math
 import re
 
@@ -19,6 +21,9 @@ _FACTOR = re.compile(r"\s*([0-9][0-9,]*(?:\.[0-9]+)?)(?![0-9.])")
 
 #: By how much the factors of a note may differ from the quantity, rounded as they are.
 _ROUNDED = 0.01
+
+#: Days by which a price may be older than the newest without being named.
+_OLD = 90
 
 
 def render_cost(plan: Plan, look: Look) -> list[str]:
@@ -97,6 +102,8 @@ def _total(cost: CostEstimate) -> str:
     if any(line.monthly for line in cost.lines):
         monthly = "?" if cost.monthly is None else money(cost.monthly, cost)
         text += f" + {monthly}/month (storage)"
+    if cost.net is not None and money(cost.net, cost) != once.removeprefix("~"):
+        text += f"; {money(cost.net, cost)} after what is free in a month"
     if cost.unpriced:
         names = ", ".join(dict.fromkeys(map(clean, cost.unpriced)))
         text += f"; {count(len(cost.unpriced), 'line')} not priced: {names}"
@@ -108,7 +115,26 @@ def _prices(plan: Plan, cost: CostEstimate) -> str:
         return clean(cost.basis) or "unknown"
     region = getattr(plan.target.options, "region", None)
     parts = ["list", f"snapshot {cost.as_of}", *([region] if region else []), "offline"]
-    return clean(", ".join(parts))
+    if cost.snapshot is not None:
+        parts.append(f"id {cost.snapshot}")
+    text = ", ".join(parts)
+    if cost.oldest is not None and _days_between(cost.oldest, cost.as_of) > _OLD:
+        aged = [line.item for line in cost.lines if line.as_of == cost.oldest]
+        text += f"; the oldest, of {', '.join(dict.fromkeys(aged))}, is of {cost.oldest}"
+    return clean(text)
+
+
+def _days_between(older: str, newer: str) -> int:
+    """Return the days between two dates; of a date that is only a year or a month, its last day counts."""
+    return (_last_day(newer) - _last_day(older)).days
+
+
+def _last_day(date: str) -> datetime.date:
+    year, month, day = (*map(int, date.split("-")), 0, 0)[:3]
+    if day:
+        return datetime.date(year, month, day)
+    month = month or 12
+    return datetime.date(year, month, calendar.monthrange(year, month)[1])
 
 
 def _basis(forecast: Forecast) -> str:
