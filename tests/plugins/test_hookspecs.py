@@ -93,6 +93,13 @@ def nouns(plan_for: Callable[..., Any], context: Any, tmp_path: Path) -> dict[st
         "preflight": {"plan": plan, "context": context},
         "provision_cluster": {"plan": plan, "context": context},
         "release_cluster": {"record": cluster, "context": context},
+        "required_permissions": {"plan": plan},
+        "find_resources": {
+            "target": Target(name="t", provider="acme", options=options),
+            "run": None,
+            "context": context,
+        },
+        "read_logs": {"record": cluster, "member": None, "follow": False, "context": context},
         "store_artifact": {
             "artifact": Artifact(name="a", data=b"data", run="r"),
             "destination": "acme://a",

@@ -23,7 +23,7 @@ What holds for every hook:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,11 +39,14 @@ if TYPE_CHECKING:
         CostEstimate,
         HookContext,
         ImageRequest,
+        LogLine,
         Plan,
+        Policy,
         PriceSnapshot,
         Problem,
         ReleaseReport,
         ResolvedImage,
+        Resource,
         RunRecord,
         ServiceProfile,
         Settings,
@@ -360,8 +363,9 @@ def preflight(plan: Plan, context: HookContext) -> Sequence[Problem] | None:
         context: The run, if one is about to start; ``deadline`` in monotonic seconds.
 
     Returns:
-        All problems found. An error stops the run before it costs anything; a warning is printed. Empty or
-        ``None`` when there are none.
+        All problems found. An error stops the run before it costs anything; a warning is printed; what was
+        looked at and is right may be told with severity ``info``, for `doctor`. Empty or ``None`` when there
+        is nothing to tell.
 
     Called again:
         Freely; it creates nothing.
@@ -390,6 +394,38 @@ def preflight(plan: Plan, context: HookContext) -> Sequence[Problem] | None:
 
 
 @hookspec(firstresult=True)
+def required_permissions(plan: Plan) -> Policy | None:
+    """Called by `doctor --print-policy`.
+
+    Optional. Offline and pure.
+
+    Args:
+        plan: What is to be run; nothing has been asked online.
+
+    Returns:
+        The least that somebody must be allowed to do to run, watch and release it, in the form that the
+        service takes. ``None`` when the service has no such thing.
+
+    Called again:
+        Freely.
+
+    Wrappers:
+        See the plan and the policy.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import Policy
+
+            @hookimpl
+            def required_permissions(plan):
+                return Policy(provider="acme", text="allow: [job.create, job.delete]",
+                              actions=("job.create", "job.delete"))
+    """
+
+
+@hookspec(firstresult=True)
 def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
     """Called once for each run, when the session starts.
 
@@ -398,11 +434,14 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
     `scalable_core.cluster.component_resource`) so that calls find the workers of their component, and a cluster
     that has a method ``request_workers()`` (`scalable_core.types.LazyCluster`) may wait with its workers until
     that is called, at the first call that needs them. The modules beside the workflow reach worker processes
-    by themselves; a cluster whose workers are all threads of this process says ``in_this_process = True``.
+    by themselves; a cluster whose workers are all threads of this process says ``in_this_process = True``, and
+    one whose workers are on other machines although its scheduler's address is of this one says
+    ``workers_elsewhere = True``: results are then kept in the project's storage, not on this machine's disk.
 
     Args:
         plan: Groups, bounds, images, environment. Values of `Secret` are revealed only into the workers.
-        context: The run's id and folder, the travelling code (``bundle``) and where to report events.
+        context: The run's id and folder, the travelling code (``bundle``), what the environment of workers must
+            hold and nobody else may read (``secrets``), and where to report events.
 
     Returns:
         A running cluster: its scheduler answers, its workers are there, on their way, or requested later.
@@ -466,6 +505,84 @@ def release_cluster(record: ClusterRecord, context: HookContext) -> ReleaseRepor
             def release_cluster(record):
                 gone = [resource for resource in record.resources if resource.kind == "acme:job"]
                 return ReleaseReport(provider="acme", released=tuple(gone))
+    """
+
+
+@hookspec(firstresult=True)
+def find_resources(
+    target: Target, run: str | None, context: HookContext
+) -> Sequence[Resource] | None:
+    """Called by `status`, `down` and `doctor`, to find what no record of this machine may know.
+
+    Optional: for providers whose service keeps things after the process that made them. Online.
+
+    Args:
+        target: The target with its typed options: where to look, and as whom.
+        run: Only what carries the tag of this run; None for everything of the project.
+        context: ``project`` is the name that things are tagged with; ``deadline`` in monotonic seconds.
+
+    Returns:
+        What is there now under the project's tags, found by tag and not by memory. What stands for all runs of
+        the project has ``run`` None. Empty or ``None`` when there is nothing.
+
+    Raises:
+        ProviderError: It cannot be asked: no credentials, no permission, no connection.
+
+    Called again:
+        Freely; it changes nothing.
+
+    Wrappers:
+        See the question and what was found.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import Resource
+
+            @hookimpl
+            def find_resources(target, run, context):
+                jobs = {"17": "run-20260101-120000-calm-heron-1c09"}
+                return [Resource(kind="acme:job", id=job, run=owner)
+                        for job, owner in jobs.items() if run in (None, owner)]
+    """
+
+
+@hookspec(firstresult=True)
+def read_logs(
+    record: ClusterRecord, member: str | None, follow: bool, context: HookContext
+) -> Iterator[LogLine] | None:
+    """Called by `logs`, for a run that lasts or is over. Addressed to the record's provider.
+
+    Optional.
+
+    Args:
+        record: What `provision_cluster` left behind; enough to find the logs.
+        member: Only what this worker wrote, or ``scheduler``; None for all.
+        follow: Go on with what is written from now on, until the run's members have ended.
+        context: Project and folder; ``run_dir`` may be there or not.
+
+    Returns:
+        The lines, in the order of their time. ``None`` when nothing is kept.
+
+    Raises:
+        ProviderError: They cannot be read.
+
+    Called again:
+        Freely.
+
+    Wrappers:
+        See the record and the lines.
+
+    Example:
+        .. code-block:: python
+
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import LogLine
+
+            @hookimpl
+            def read_logs(record, member, follow):
+                return iter([LogLine(member="worker-0", text="ready", time=1767225600.0)])
     """
 
 

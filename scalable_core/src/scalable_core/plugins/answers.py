@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from scalable_core.types import (
     ArtifactRef,
     CostEstimate,
     Plan,
+    Policy,
     PriceSnapshot,
     Problem,
     ReleaseReport,
     ResolvedImage,
+    Resource,
     ServiceProfile,
     Storage,
 )
@@ -41,11 +43,6 @@ def _options(answer: Any, name: str) -> str | None:
     return None if sound else "an attrs class, or a mapping of cluster_type to attrs classes"
 
 
-def _problems(answer: Any, name: str) -> str | None:
-    sound = isinstance(answer, Sequence) and all(isinstance(item, Problem) for item in answer)
-    return None if sound else "a list of Problem"
-
-
 def _cluster(answer: Any, name: str) -> str | None:
     # A cluster cannot exist without this module; importing it here would make every plan slow.
     deploy = sys.modules.get("distributed.deploy")
@@ -57,9 +54,16 @@ def _profile(answer: Any, name: str) -> str | None:
     return None if isinstance(answer, ServiceProfile) else "a ServiceProfile"
 
 
-def _plans(answer: Any, name: str) -> str | None:
-    sound = isinstance(answer, Sequence) and all(isinstance(item, Plan) for item in answer)
-    return None if sound else "a list of Plan"
+def _list_of(cls: type) -> Callable[[Any, str], str | None]:
+    def check(answer: Any, name: str) -> str | None:
+        sound = isinstance(answer, Sequence) and all(isinstance(item, cls) for item in answer)
+        return None if sound else f"a list of {cls.__name__}"
+
+    return check
+
+
+def _iterator(answer: Any, name: str) -> str | None:
+    return None if isinstance(answer, Iterator) else "an iterator of LogLine"
 
 
 def _storage(answer: Any, name: str) -> str | None:
@@ -73,15 +77,18 @@ def _path(answer: Any, name: str) -> str | None:
 #: Each returns what was wanted, or None when the answer is good. An image may come from the core's resolver.
 _CHECKS: dict[str, Callable[[Any, str], str | None]] = {
     "target_options": _options,
-    "check_target": _problems,
+    "check_target": _list_of(Problem),
     "resolve_image": _record(ResolvedImage, "oci"),
     "service_profile": _profile,
     "estimate_cost": _record(CostEstimate),
-    "variants": _plans,
+    "variants": _list_of(Plan),
     "price_snapshot": _record(PriceSnapshot),
-    "preflight": _problems,
+    "preflight": _list_of(Problem),
+    "required_permissions": _record(Policy),
     "provision_cluster": _cluster,
     "release_cluster": _record(ReleaseReport),
+    "find_resources": _list_of(Resource),
+    "read_logs": _iterator,
     "store_artifact": _record(ArtifactRef),
     "fetch_artifact": _path,
     "open_storage": _storage,

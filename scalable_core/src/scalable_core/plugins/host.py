@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +30,14 @@ from scalable_core.types import (
     CostEstimate,
     HookContext,
     ImageRequest,
+    LogLine,
     Plan,
+    Policy,
     PriceSnapshot,
     Problem,
     ReleaseReport,
     ResolvedImage,
+    Resource,
     RunRecord,
     ServiceProfile,
     Settings,
@@ -180,6 +183,14 @@ class PluginHost:
         """Return the provider's online findings about a plan."""
         return self._findings("preflight", plan.target.provider, context, plan=plan)
 
+    def required_permissions(self, plan: Plan) -> Policy | None:
+        """Return what somebody must be allowed to do to run a plan; None when the provider does not say."""
+        name = plan.target.provider
+        answer: Policy | None = self._ask(
+            "required_permissions", self._provider(name), name, optional=True, plan=plan
+        )
+        return answer
+
     def provision_cluster(self, plan: Plan, context: HookContext) -> Cluster:
         """Return a running cluster for a plan."""
         name = plan.target.provider
@@ -193,9 +204,32 @@ class PluginHost:
         )
         return answer
 
-    def has_scheme(self, uri: str) -> bool:
-        """Return whether an installed plugin claims the scheme of a URI; from metadata only."""
-        return bool(self._loader.claims("scheme", uri_scheme(uri)))
+    def provider_of(self, uri: str) -> str | None:
+        """Return the plugin that claims the scheme of a URI, usable or not; from metadata only."""
+        found = self._loader.catalogue.named("scheme", uri_scheme(uri))
+        return self._loader.home(found[0]).name if found else None
+
+    def find_resources(
+        self, target: Target, run: str | None, context: HookContext
+    ) -> tuple[Resource, ...]:
+        """Return what is there under the tags of the project, or of one run."""
+        name = target.provider
+        plugin = self._provider(name)
+        answer = self._ask(
+            "find_resources", plugin, name, context, optional=True, target=target, run=run
+        )
+        return tuple(answer or ())
+
+    def read_logs(
+        self, record: ClusterRecord, member: str | None, follow: bool, context: HookContext
+    ) -> Iterator[LogLine] | None:
+        """Return what the members of a run wrote; None when the provider keeps nothing."""
+        plugin = self._provider(record.provider)
+        nouns = {"record": record, "member": member, "follow": follow}
+        answer: Iterator[LogLine] | None = self._ask(
+            "read_logs", plugin, record.provider, context, optional=True, **nouns
+        )
+        return answer
 
     def store_artifact(
         self, artifact: Artifact, destination: str, context: HookContext

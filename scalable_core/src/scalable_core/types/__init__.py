@@ -7,7 +7,13 @@ Each record is `attrs.frozen(kw_only=True)`; change one with `attrs.evolve`, nev
 from __future__ import annotations
 
 from scalable_core.types.artifact import PROGRESS, Artifact, ArtifactRef, TransferProgress
-from scalable_core.types.cluster import ClusterRecord, ReleaseReport, Resource
+from scalable_core.types.cluster import (
+    ClusterRecord,
+    LogLine,
+    Policy,
+    ReleaseReport,
+    Resource,
+)
 from scalable_core.types.context import (
     EventSink,
     HookContext,
@@ -74,6 +80,7 @@ __all__ = [
     "HourlyRates",
     "ImageRequest",
     "LazyCluster",
+    "LogLine",
     "Manifest",
     "NoHistory",
     "NullSink",
@@ -82,6 +89,7 @@ __all__ = [
     "PastRun",
     "PastTask",
     "Plan",
+    "Policy",
     "PriceSnapshot",
     "Problem",
     "Progress",

@@ -18,6 +18,7 @@ class Resource:
         region: Where it is; None on this machine.
         run: The run it belongs to.
         hourly: USD an hour while it exists; None when unknown.
+        created: ISO time; None when unknown.
     """
 
     kind: str
@@ -25,6 +26,7 @@ class Resource:
     region: str | None = None
     run: str | None = None
     hourly: float | None = None
+    created: str | None = None
 
 
 @frozen(kw_only=True)
@@ -65,3 +67,33 @@ class ReleaseReport:
     released: tuple[Resource, ...] = ()
     remaining: tuple[Resource, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class LogLine:
+    """One line that a member of a cluster wrote.
+
+    Attributes:
+        member: Its name: the worker's, or ``scheduler``.
+        text: Without the end of the line.
+        time: Seconds since the epoch; None when the service does not say.
+    """
+
+    member: str
+    text: str
+    time: float | None = None
+
+
+@frozen(kw_only=True)
+class Policy:
+    """What somebody must be allowed to do to run a plan, in the service's own form.
+
+    Attributes:
+        provider: The plugin that answered.
+        text: The policy, complete: JSON of an IAM policy, YAML of a Role.
+        actions: What it allows, such as ``ecs:RunTask``, sorted.
+    """
+
+    provider: str
+    text: str
+    actions: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import Literal
 
 from attrs import frozen
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "info"]
 
 
 @frozen(kw_only=True)
@@ -14,12 +14,14 @@ class Problem:
     """One finding about a manifest, a target or a plan.
 
     Attributes:
-        code: ``E....`` or ``W....``; stable, listed in the docs.
+        code: ``E....`` or ``W....``; stable, listed in the docs. ``I....`` with severity ``info``.
         message: One sentence, without place and without cure.
         where: Dotted path in the manifest, such as ``targets.aws.region``; a provider answers paths
-            relative to its target (``region``) and the core puts the rest in front.
+            relative to its target (``region``) and the core puts the rest in front. `preflight` names what it
+            looked at: ``credentials``, ``permissions``, ``quota``, ``image``, ``network``.
         cure: What mends it, as a sentence or a command.
-        severity: ``error`` stops the command with exit code 2 or 3; ``warning`` is printed only.
+        severity: ``error`` stops the command with exit code 2 or 3; ``warning`` is printed only; ``info``
+            is no problem: something was looked at and is as it should be, which `scalable doctor` shows.
         file: The manifest's path as the user gave it.
         line: 1-based line, None when it has no place in a file.
         column: 1-based column.
