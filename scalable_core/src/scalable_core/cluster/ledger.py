@@ -114,7 +114,7 @@ class Ledger:
         try:
             _write_whole(self.folder / RECORD, text)
             if self._storage is not None:
-                self._storage.put(f"runs/{self.run}/{RECORD}", text)
+                self._storage.put(f".runs/{self.run}/{RECORD}", text)
         except (OSError, StorageError) as error:
             raise _not_kept(self.folder, error) from error
 
@@ -124,7 +124,7 @@ class Ledger:
         text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
         with self._lock:
             self._count += 1
-            key = f"runs/{self.run}/ledger/{self._count:06d}-{uuid.uuid4().hex[:8]}.jsonl"
+            key = f".runs/{self.run}/ledger/{self._count:06d}-{uuid.uuid4().hex[:8]}.jsonl"
             try:
                 _append_forced(self.folder / FILE, text)
                 if self._storage is not None:
@@ -145,7 +145,7 @@ def read_ledger(folder: Path) -> tuple[Entry, ...]:
 def read_stored_ledger(storage: Storage, run: str) -> tuple[Entry, ...]:
     """Return the same from the project's own storage, on whatever machine."""
     lines: list[str] = []
-    for item in storage.list(f"runs/{run}/ledger/"):
+    for item in storage.list(f".runs/{run}/ledger/"):
         lines += storage.get(item.key).decode().splitlines()
     return _replay(lines)
 
@@ -170,7 +170,7 @@ def read_stored_record(storage: Storage, run: str) -> ClusterRecord | None:
         ValueError: The object is not such a record.
     """
     try:
-        data = json.loads(storage.get(f"runs/{run}/{RECORD}"))
+        data = json.loads(storage.get(f".runs/{run}/{RECORD}"))
     except FileNotFoundError:
         return None
     return _record(data, read_stored_ledger(storage, run))
