@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from scalable_core import __version__
 
 if TYPE_CHECKING:
+    from scalable_core.artifacts import store_artifact
     from scalable_core.cache import DirType, FileType, cacheable
     from scalable_core.errors import (
         ManifestError,
@@ -44,6 +45,7 @@ _PUBLIC = {
     "UsageError": "scalable_core.errors",
     "WorkflowError": "scalable_core.errors",
     "cacheable": "scalable_core.cache",
+    "store_artifact": "scalable_core.artifacts",
 }
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "WorkflowError",
     "__version__",
     "cacheable",
+    "store_artifact",
 ]
 
 

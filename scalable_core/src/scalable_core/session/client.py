@@ -6,7 +6,7 @@ import asyncio
 import functools
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.tokenize import tokenize
 from distributed import Client, Future, futures_of
@@ -14,9 +14,13 @@ from distributed.utils_comm import pack_data, unpack_remotedata
 
 from scalable_core.cache import CachedCall, CachedMap, Fingerprint
 from scalable_core.cache.decorator import take_bypass
+from scalable_core.errors import UsageError
 from scalable_core.session.kept import Hit, KeptResults
 from scalable_core.session.route import Route, find_route, function_arguments
-from scalable_core.types import Plan
+from scalable_core.types import ArtifactRef, Plan
+
+if TYPE_CHECKING:
+    from scalable_core.session.artifacts import RunArtifacts
 
 
 class ScalableClient(Client):
@@ -42,6 +46,7 @@ class ScalableClient(Client):
     ) -> None:
         self._plan = plan
         self._kept = kept
+        self.artifacts: RunArtifacts | None = None
         super().__init__(cluster, **kwargs)
 
     def request_workers(self) -> None:
@@ -49,6 +54,17 @@ class ScalableClient(Client):
         request = getattr(self.cluster, "request_workers", None)
         if request is not None:
             request()
+
+    def store_artifact(self, name: str, value: Any, *, overwrite: bool = False) -> ArtifactRef:
+        """Keep something of this run, as `scalable.store_artifact` does, and return where and what it is.
+
+        Raises:
+            ArtifactError: The name or value does not fit, or the name exists already.
+            UsageError: The client belongs to no session.
+        """
+        if self.artifacts is None:
+            raise UsageError(f"{name!r} cannot be stored: this client belongs to no session")
+        return self.artifacts.store(name, value, overwrite=overwrite)
 
     def submit(
         self,
@@ -206,6 +222,7 @@ class ScalableClient(Client):
         )
 
         def submit() -> Future:
+            kept.expect(name, found, recompute=options.recompute)
             return self._submit(route, run, name, args, dask)
 
         return self._take(kept, route, found, name, submit, look=not options.recompute) or submit()
@@ -244,6 +261,7 @@ class ScalableClient(Client):
             future = self._take(kept, route, each, name, submit, look=not options.recompute)
             if future is None:
                 missing[name] = whole
+                kept.expect(name, each, recompute=options.recompute)
             else:
                 futures[name] = future
         if missing:
@@ -295,9 +313,9 @@ class ScalableClient(Client):
         super()._release_key(key)
 
     async def _gather(self, futures: Any, errors: str = "raise", **kwargs: Any) -> Any:
-        """Take from the store what is there, and the rest from the workers."""
+        """Take from the store what is there and the rest from the workers, and keep what no worker has kept."""
         kept = self._kept
-        if kept is None or not kept.hits:
+        if kept is None or kept.is_idle:
             return await super()._gather(futures, errors=errors, **kwargs)
         unpacked, wanted = unpack_remotedata(futures, byte_keys=True)
         hits = [future.key for future in wanted if future.key in kept.hits]
@@ -307,7 +325,15 @@ class ScalableClient(Client):
                 self._compute_hit(kept, key)
         rest = {future.key: future for future in wanted if future.key not in values}
         if rest:
-            values.update(await super()._gather(rest, errors=errors, **kwargs))
+            try:
+                gathered = await super()._gather(rest, errors=errors, **kwargs)
+            except BaseException:
+                lost = {k: f for k, f in rest.items() if f.status == "finished" and kept.lacks(k)}
+                gathered = await super()._gather(lost, errors="skip", **kwargs)
+                await asyncio.to_thread(kept.keep, gathered)
+                raise
+            await asyncio.to_thread(kept.keep, gathered)
+            values.update(gathered)
         if errors == "skip" and isinstance(unpacked, list):
             bad = {key for key, future in rest.items() if future.status in ("error", "cancelled")}
             unpacked = [key for key in unpacked if key not in bad]

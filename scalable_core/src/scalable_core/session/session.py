@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from scalable_core.artifacts import artifact_uri, to_artifact_bytes
 from scalable_core.errors import BudgetReachedError, ProviderError, UsageError
 from scalable_core.manifest import AUTO, manifest_text
 from scalable_core.plan import plan_document
@@ -19,11 +18,12 @@ from scalable_core.plugins import PluginHost
 from scalable_core.records import RunFolder, new_run_id
 from scalable_core.records.folder import now
 from scalable_core.session import invocation, mirror
+from scalable_core.session.artifacts import RunArtifacts
 from scalable_core.session.ending import Tee, first_line, status_of, summarise_run
 from scalable_core.session.planning import failures, load, make_plan, pin_images
 from scalable_core.session.recorder import Recorder
+from scalable_core.session.storage import worker_secrets
 from scalable_core.types import (
-    Artifact,
     ArtifactRef,
     Event,
     EventSink,
@@ -189,7 +189,8 @@ class ScalableSession:
         context = self._context()
         problems = self._host.preflight(plan, context)
         for problem in problems:
-            self._say("problem", str(problem), severity=problem.severity)
+            if problem.severity != "info":
+                self._say("problem", str(problem), severity=problem.severity)
         if failures(problems):
             raise ProviderError("\n".join(str(problem) for problem in failures(problems)))
         self._cluster = self._host.provision_cluster(plan, context)
@@ -204,6 +205,8 @@ class ScalableSession:
         self._governor = governor = self._govern(plan, client, self._kept, self._folder)
         self._recorder = Recorder(client, self._folder, hear=governor.hear if governor else None)
         self._ship_code(client)
+        client.artifacts = self.artifacts
+        self.artifacts.serve(client)
         self._say(
             "cluster.ready",
             f"scheduler at {client.scheduler.address}",
@@ -234,8 +237,8 @@ class ScalableSession:
             progress = (
                 self._last
             )  # the scheduler is gone; the last counts are lost, the release is not
-        parts = (self._recorder, self._client, self._cluster)
-        steps = [*(part.close for part in parts if part), self._count_to_the_end]
+        parts = (self._recorder, self.artifacts, self._client, self._cluster)
+        steps = [*(part.close for part in parts if part is not None), self._count_to_the_end]
         for close in [*steps, *((self._kept.close,) if self._kept else ())]:
             try:
                 close()
@@ -265,23 +268,30 @@ class ScalableSession:
         self._last = progress
         return progress
 
-    def store_artifact(self, name: str, value: Any) -> ArtifactRef:
+    @functools.cached_property
+    def artifacts(self) -> RunArtifacts:
+        """What this run has stored: iterate over it, or fetch from it by name."""
+        return RunArtifacts(
+            storage=self._plan.stores.artifacts,
+            run=self.run_id,
+            project=self._plan.project.name,
+            host=self._host,
+            context=self._context,
+            record=lambda row: self._folder.append("artifacts", [row]) if self._folder else None,
+        )
+
+    def store_artifact(self, name: str, value: Any, *, overwrite: bool = False) -> ArtifactRef:
         """Keep something of this run and return where it is and what it is.
 
         Args:
             name: Relative path such as ``results/scenario_42.json``; the suffix decides the form.
-            value: Bytes, text, the `Path` of a file, plain data for ``.json``, anything for ``.pkl``.
+            value: As for `scalable.store_artifact`.
+            overwrite: Take the place of what has the name already; otherwise that is an error.
 
         Raises:
             ArtifactError: The name or value does not fit, or the name exists already.
         """
-        data, media_type = to_artifact_bytes(name, value)
-        destination = artifact_uri(self._plan.stores.artifacts, self.run_id, name)
-        artifact = Artifact(name=name, data=data, media_type=media_type, run=self.run_id)
-        ref = self._host.store_artifact(artifact, destination, self._context())
-        if self._folder is not None:
-            self._folder.append("artifacts", [to_data(ref)])
-        return ref
+        return self.artifacts.store(name, value, overwrite=overwrite)
 
     def __enter__(self) -> ScalableClient:
         return self.start()
@@ -342,9 +352,10 @@ class ScalableSession:
 
     def _count_to_the_end(self) -> None:
         """Note when the workers went, all of them, and what has been paid until then."""
-        rows = [] if self._recorder is None else self._recorder.release(time.time())
+        moment = time.time()
+        rows = [] if self._recorder is None else self._recorder.release(moment)
         if self._governor is not None:
-            self._governor.close(time.time(), rows)
+            self._governor.close(moment, rows)
 
     def _context(self) -> HookContext:
         return HookContext(

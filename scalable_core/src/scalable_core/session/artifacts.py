@@ -1,0 +1,392 @@
+"""The artifacts of one run: what it has stored, and the ways to store more and to get it back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from scalable_core.artifacts import INDEX, artifact_uri, plain_place
+from scalable_core.artifacts.index import index_document, place_of
+from scalable_core.artifacts.task import Place, as_reference, folder_mark, run_here, run_over
+from scalable_core.artifacts.transfer import digest_at, digest_of, open_place, store, store_once
+from scalable_core.artifacts.transfer import fetch as fetch_one
+from scalable_core.artifacts.value import Row, store_value
+from scalable_core.errors import ArtifactError, ScalableError, UsageError
+from scalable_core.plugins import PluginHost
+from scalable_core.types import Artifact, ArtifactRef, Event, HookContext, Storage, to_data
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from scalable_core.artifacts.relay import Listener
+
+#: Artifacts that are fetched, checked or removed at one time.
+_AT_ONCE = 8
+#: Seconds after which what was stored is in the list beside the artifacts, at the latest.
+_SAVE_AFTER = 2.0
+
+
+@frozen(kw_only=True)
+class Check:
+    """What became of one artifact.
+
+    Attributes:
+        ref: What was stored.
+        problem: What is wrong with what is there now; None when nothing is.
+    """
+
+    ref: ArtifactRef
+    problem: str | None = None
+
+
+class RunArtifacts:
+    """The artifacts of one run, by name.
+
+        for ref in session.artifacts:
+            print(ref.name, ref.size, ref.task)
+        session.artifacts.fetch("results/scenario_42.json", "here.json")
+
+    Args:
+        storage: Folder or URI under which runs keep their artifacts.
+        run: The run's id.
+        project: The project's name.
+        host: The plugins.
+        context: Makes the context of a call.
+        refs: What is there.
+        record: Takes a row for the run's own records.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: str,
+        run: str,
+        project: str,
+        host: PluginHost,
+        context: Callable[[], HookContext],
+        refs: Sequence[ArtifactRef] = (),
+        record: Callable[[Row], None] = lambda row: None,
+    ) -> None:
+        self.storage, self.run = plain_place(storage), run
+        self._project, self._host, self._context, self._record = project, host, context, record
+        self._refs = {ref.name: ref for ref in refs}
+        self._lock = threading.Lock()
+        self._saving = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._incoming: tempfile.TemporaryDirectory[str] | None = None
+        self._listener: Listener | None = None
+
+    def __iter__(self) -> Iterator[ArtifactRef]:
+        with self._lock:
+            refs = list(self._refs.values())
+        return iter(sorted(refs, key=lambda ref: ref.name))
+
+    def __len__(self) -> int:
+        return len(self._refs)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._refs
+
+    def find(self, name: str) -> list[ArtifactRef]:
+        """Return the artifact of a name, or those in the folder of that name; of ``""`` all.
+
+        Raises:
+            UsageError: There is none.
+        """
+        name = name.rstrip("/")
+        refs = list(self)
+        found = [ref for ref in refs if ref.name == name]
+        found = found or [ref for ref in refs if not name or ref.name.startswith(f"{name}/")]
+        if found:
+            return found
+        if not refs:
+            raise UsageError(f"run {self.run} has stored no artifacts")
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, [ref.name for ref in refs], n=1)
+        raise UsageError(
+            f"run {self.run} has no artifact {name!r}",
+            cure=f"did you mean {close[0]!r}?" if close else "list them: scalable artifacts ls",
+        )
+
+    def store(self, name: str, value: Any, *, overwrite: bool = False) -> ArtifactRef:
+        """Keep something of this run and return where it is and what it is.
+
+        Args:
+            name: Relative path such as ``results/scenario_42.json``; the suffix decides the form.
+            value: As for `scalable.store_artifact`.
+            overwrite: Take the place of what has the name already; otherwise that is an error.
+
+        Returns:
+            Of a folder, whose files are artifacts each, where the folder is, and the digest of its list.
+
+        Raises:
+            ArtifactError: The name or value does not fit, the name exists already, or the place cannot be
+                written. Of a folder nothing is kept then.
+        """
+        new: list[ArtifactRef] = []
+
+        def send(name: str, data: bytes | Path, media_type: str) -> Row:
+            artifact = Artifact(
+                name=name, data=data, media_type=media_type, run=self.run, overwrite=overwrite
+            )
+            ref = store(artifact, self._uri(name), host=self._host, context=self._context())
+            new.append(ref)
+            return _row(ref)
+
+        try:
+            row = store_value(name, value, send)
+        except BaseException:
+            if not overwrite:
+                self._delete([ref.name for ref in new])
+            raise
+        for ref in new:
+            self._note(ref)
+        return as_reference(row)
+
+    def fetch(
+        self,
+        name: str,
+        to: str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        done: Callable[[ArtifactRef], None] = lambda ref: None,
+    ) -> Path:
+        """Fetch an artifact, or all in a folder, and check that they are what was stored.
+
+        What is there already with the same bytes is not fetched again.
+
+        Args:
+            name: Of an artifact or a folder; ``""`` for all of the run.
+            to: The file or folder to write; by default it has the last part of the name, in the current folder.
+            overwrite: Write over files with other bytes; otherwise they are an error.
+            done: Told of each artifact that is there.
+
+        Raises:
+            UsageError: There is no such artifact.
+            ArtifactError: It is not what was stored, or cannot be read or written.
+        """
+        refs = self.find(name)
+        name = name.rstrip("/")
+        target = Path(to) if to is not None else Path(name.rpartition("/")[2] or self.run)
+        if len(refs) == 1 and refs[0].name == name:
+            if target.is_dir():
+                target = target / name.rpartition("/")[2]
+            pairs = [(refs[0], target)]
+        else:
+            pairs = [(ref, target / ref.name[len(name) :].lstrip("/")) for ref in refs]
+
+        def get(pair: tuple[ArtifactRef, Path]) -> None:
+            self._fetch(*pair, overwrite=overwrite)
+            done(pair[0])
+
+        for _ in self._at_once(get, pairs):
+            pass
+        return target
+
+    def verify(self, name: str = "") -> Iterator[Check]:
+        """Yield for each artifact whether it is there, whole and unchanged; all bytes are read.
+
+        Args:
+            name: Of an artifact or a folder; ``""`` for all of the run.
+        """
+        return self._at_once(self._check, self.find(name))
+
+    def remove(self) -> tuple[int, int]:
+        """Remove everything below the run's prefix, and return how many objects and bytes that were."""
+        place = self._place()
+        found = list(place.list(f"{self.run}/"))
+        for _ in self._at_once(lambda each: place.delete(each.key), found):
+            pass
+        if "://" not in self.storage:
+            shutil.rmtree(Path(self.storage) / self.run, ignore_errors=True)  # the empty folders
+        with self._lock:
+            self._refs.clear()
+        return len(found), sum(each.size for each in found)
+
+    def serve(self, client: Client) -> None:
+        """Let calls on the workers of a cluster store artifacts, and `store_artifact` in this process."""
+        from scalable_core.artifacts.relay import ArtifactRelay, Listener, PlacePlugin
+
+        context = self._context()
+        place = Place(
+            storage=self.storage,
+            run=self.run,
+            project=self._project,
+            workdir=str(context.workdir),
+            mark=folder_mark(self.storage if "://" not in self.storage else str(context.workdir)),
+        )
+        client.register_plugin(ArtifactRelay(client.id))
+        client.register_plugin(PlacePlugin(place))
+        self._listener = Listener(client, self.answer)
+        run_here(self.store)
+
+    def answer(self, message: Mapping[str, Any]) -> Row:
+        """Do what a worker asks: note what it has stored, or take what it cannot store itself.
+
+        Raises:
+            ArtifactError: It cannot be stored, or another task has stored it.
+        """
+        if message["do"] == "note":
+            return _row(self._note_of_task(as_reference(message["row"]), new=message["new"]))
+        path = self._incoming_file(message["transfer"])
+        if message["do"] == "take":
+            with path.open("ab") as file:
+                file.write(message["data"])
+            return {}
+        data: bytes | Path = message["data"]
+        if path.exists():
+            with path.open("ab") as file:
+                file.write(message["data"])
+            data = path
+        try:
+            return self._store_for_worker(message, data)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def save(self) -> None:
+        """Write the list of what there is beside it.
+
+        Raises:
+            StorageError: The place cannot be written.
+        """
+        with self._saving:  # so that an older list never takes the place of a newer one
+            document = index_document(self._project, self.run, self)
+            data = (json.dumps(document, indent=1) + "\n").encode()
+            self._place().put(f"{self.run}/{INDEX}", data)
+
+    def close(self) -> None:
+        """Serve no longer, and write the list for the last time, if anything was stored since."""
+        run_over(self.store)
+        if self._listener is not None:
+            self._listener.close()
+        with self._lock:
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            try:
+                self.save()
+            except ScalableError as error:
+                self._say_failed(error)
+        if self._incoming is not None:
+            self._incoming.cleanup()
+
+    def _say_failed(self, error: ScalableError) -> None:
+        message = f"the list of the run's artifacts was not written beside them: {error.message}"
+        self._context().events.emit(
+            Event(time=time.time(), kind="artifacts.failed", message=message)
+        )
+
+    def _store_for_worker(self, message: Mapping[str, Any], data: bytes | Path) -> Row:
+        artifact = Artifact(data=data, run=self.run, **message["artifact"])
+        if digest_of(data) != message["digest"]:
+            raise ArtifactError(
+                f"artifact {artifact.name!r} did not arrive as it was sent", cure="try it again"
+            )
+        ref, new = store_once(
+            artifact,
+            self._uri(artifact.name),
+            host=self._host,
+            context=self._context(),
+            known=lambda: self._refs.get(artifact.name),
+        )
+        return _row(self._note_of_task(ref, new=new))
+
+    def _note_of_task(self, ref: ArtifactRef, *, new: bool) -> ArtifactRef:
+        """Note what a task has stored, now or in an earlier attempt."""
+        known = self._refs.get(ref.name)
+        if known is None or new:
+            self._note(ref)
+            return ref
+        if (known.task, known.digest) == (ref.task, ref.digest):
+            return known
+        maker = "the workflow" if known.task is None else f"task {known.task!r}"
+        raise ArtifactError(
+            f"{known.uri} exists already: {maker} has stored it",
+            cure="store it under another name, or with overwrite=True",
+        )
+
+    def _note(self, ref: ArtifactRef) -> None:
+        with self._lock:
+            self._refs[ref.name] = ref
+            self._record(_row(ref))
+            if self._timer is None:
+                self._timer = threading.Timer(_SAVE_AFTER, self._save_soon)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _save_soon(self) -> None:
+        with self._lock:
+            self._timer = None
+        try:
+            self.save()
+        except ScalableError:
+            with self._lock:  # the end of the run tries again, and says so
+                self._timer = self._timer or threading.Timer(0, lambda: None)
+
+    def _fetch(self, ref: ArtifactRef, target: Path, *, overwrite: bool) -> None:
+        if target.is_file() and not overwrite:
+            if digest_of(target) == ref.digest:
+                return
+            raise ArtifactError(
+                f"{target} exists, and is not artifact {ref.name!r}",
+                cure="name another place (-o), or say that it may be overwritten (--overwrite)",
+            )
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArtifactError(f"{target.parent} cannot be made: {error.strerror}") from None
+        fetch_one(ref, target, host=self._host, context=self._context())
+
+    def _check(self, ref: ArtifactRef) -> Check:
+        try:
+            place = open_place(place_of(ref), host=self._host, context=self._context())
+            digest, size = digest_at(place, ref.name)
+        except FileNotFoundError:
+            return Check(ref=ref, problem="is not there")
+        except ScalableError as error:
+            return Check(ref=ref, problem=error.message)
+        if digest == ref.digest:
+            return Check(ref=ref)
+        what = f"has {size:,} bytes, not {ref.size:,}" if size != ref.size else "was changed"
+        return Check(ref=ref, problem=f"{what}: its digest is {digest}, not {ref.digest}")
+
+    def _delete(self, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                self._place().delete(f"{self.run}/{name}")
+            except ScalableError:
+                return  # what went wrong before says more
+
+    def _at_once(self, function: Callable[[Any], Any], things: Sequence[Any]) -> Iterator[Any]:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="scalable-artifacts") as pool:
+            try:
+                yield from pool.map(function, things)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _incoming_file(self, transfer: str) -> Path:
+        with self._lock:
+            if self._incoming is None:
+                self._incoming = tempfile.TemporaryDirectory(prefix="scalable-")
+        return Path(self._incoming.name) / transfer
+
+    def _place(self) -> Storage:
+        return open_place(self.storage, host=self._host, context=self._context())
+
+    def _uri(self, name: str) -> str:
+        return artifact_uri(self.storage, self.run, name)
+
+
+def _row(ref: ArtifactRef) -> Row:
+    row: Row = to_data(ref)
+    return row
