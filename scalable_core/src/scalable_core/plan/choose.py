@@ -106,12 +106,13 @@ class Wish:
         return self.usd(way), way.worker_hours
 
 
-def choose(ways: Sequence[Way], wish: Wish) -> Choice:
+def choose(ways: Sequence[Way], wish: Wish, *, most: int) -> Choice:
     """Return the best way for a wish; of equally good ones that with the fewest workers.
 
     Args:
         ways: At least one, with forecasts and estimates.
         wish: What was asked for.
+        most: Most workers that a way may have.
     """
     front = wish.front(ways)
     fitting = [way for way in front if wish.is_met_by(way)]
@@ -120,6 +121,7 @@ def choose(ways: Sequence[Way], wish: Wish) -> Choice:
         ways=front,
         chosen=min(fitting, key=wish.rank, default=None),
         nearest=min(front, key=lambda way: (wish.excess(way), wish.rank(way))),
+        most=most,
     )
 
 
@@ -156,7 +158,7 @@ def search(
                     break
                 below, above = (middle, above) if attempt(middle) == meets else (below, middle)
         found += tried.values()
-    return choose(found, wish)
+    return choose(found, wish, most=most)
 
 
 def worker_counts(fewest: int, most: int) -> tuple[int, ...]:

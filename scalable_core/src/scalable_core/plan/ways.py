@@ -72,12 +72,19 @@ class Choice:
         ways: Those than which none is both faster and cheaper, the fastest first.
         chosen: The best that keeps to every limit; None when none does.
         nearest: The one that comes nearest to the limits.
+        most: Most workers that a way may have.
     """
 
     limits: Mapping[str, Any]
     ways: tuple[Way, ...]
     chosen: Way | None
     nearest: Way
+    most: int
+
+    @property
+    def wants_workers(self) -> bool:
+        """Whether it is the deadline that none keeps to, and more workers have not been tried."""
+        return self.chosen is None and self.nearest.workers == self.most
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
@@ -104,6 +111,7 @@ def choice_document(choice: Choice) -> dict[str, Any]:
         "schema": CHOICE_SCHEMA,
         "project": choice.nearest.plan.project.name,
         **choice.limits,
+        "most_workers": choice.most,
         "chosen": _place(choice.chosen, choice.ways),
         "nearest": _place(choice.nearest, choice.ways),
         "ways": [_way(way) for way in choice.ways],

@@ -19,7 +19,7 @@ from scalable_core.plugins import PluginHost
 from scalable_core.session.appraise import Appraiser
 from scalable_core.session.planning import load
 from scalable_core.types import Plan
-from scalable_core.types.units import parse_duration
+from scalable_core.types.units import parse_hours
 
 
 def compare_targets(
@@ -101,7 +101,7 @@ def choose_plan(
     plan: Plan,
     *,
     host: PluginHost,
-    deadline: float | None = None,
+    deadline: float | str | None = None,
     budget: float | None = None,
     objective: Objective | None = None,
     most: int | None = None,
@@ -115,7 +115,7 @@ def choose_plan(
     Args:
         plan: As the manifest has it.
         host: The plugins.
-        deadline: Most hours from start to end.
+        deadline: Most hours from start to end, or a time such as ``90m``.
         budget: Most USD that are paid once.
         objective: The least time where only a budget is given, else the least cost when None.
         most: Most workers at one time; the plan's own number when None.
@@ -127,7 +127,7 @@ def choose_plan(
             whether the budget is kept.
     """
     wish = Wish(
-        deadline=_positive("deadline", deadline),
+        deadline=_hours(deadline),
         budget=_positive("budget", budget),
         objective=_objective(objective, deadline, budget),
         likely=likely,
@@ -159,31 +159,21 @@ def choose_plan(
     return choice
 
 
-def to_hours(value: float | str | None) -> float | None:
-    """Return hours from a number of them, or from a duration with its unit such as ``90m``.
-
-    Raises:
-        UsageError: It is no time.
-    """
-    if value is None or isinstance(value, (int, float)):
-        return value
-    try:
-        return (
-            float(value)
-            if value.strip().replace(".", "", 1).isdigit()
-            else parse_duration(value) / 3600
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _objective(asked: Any, deadline: float | None, budget: float | None) -> Objective:
+def _objective(asked: Any, deadline: object, budget: object) -> Objective:
     if asked is None:
         return "minimize time" if deadline is None and budget is not None else "minimize cost"
     if asked not in get_args(Objective):
         known = ", ".join(map(repr, get_args(Objective)))
         raise UsageError(f"{asked!r} is no objective", cure=f"write one of {known}")
     return asked  # type: ignore[no-any-return]
+
+
+def _hours(deadline: float | str | None) -> float | None:
+    try:
+        hours = None if deadline is None else parse_hours(deadline)
+    except ValueError as error:
+        raise UsageError(f"the deadline {error}") from None
+    return _positive("deadline", hours)
 
 
 def _positive(name: str, value: float | None) -> float | None:

@@ -124,6 +124,26 @@ def parse_duration(value: object) -> float:
     return float(value)
 
 
+def parse_hours(value: object) -> float:
+    """Read a time and return it in hours.
+
+    Args:
+        value: ``"90m"``, ``"2h"``, or a bare number of hours.
+
+    Raises:
+        ValueError: Not a time, negative, or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"{value!r} is not a time; write for example 2h or 90m")
+    try:
+        hours = float(value)
+    except ValueError:
+        return parse_duration(value) / 3600
+    if not math.isfinite(hours) or hours < 0:
+        raise ValueError(f"{value!r} is not a time; it must be at least 0")
+    return hours
+
+
 def format_duration(seconds: float) -> str:
     """Write seconds shortly: ``0.8s``, ``45s``, ``14m52s``, ``1h06m``, ``2d03h``."""
     if seconds < 10:

@@ -1,13 +1,13 @@
-"""``scalable plan``: what a run would create, and what that would cost."""
+"""``scalable plan``: what a run would create, what that would cost, and what else could be paid."""
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import evolve
 
 from scalable_core.cli.options import (
     chosen,
@@ -19,44 +19,14 @@ from scalable_core.cli.options import (
     target_option,
     writing,
 )
+from scalable_core.cli.quantities import Dollars, Hours, Size
 
+if TYPE_CHECKING:
+    from scalable_core.plugins import PluginHost
+    from scalable_core.types import Plan
 
-class Hours(click.ParamType[float]):
-    """A time in hours: ``2``, ``0.5``, or with a unit of its own as in ``90m``."""
-
-    name = "hours"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the hours."""
-        from scalable_core.types.units import parse_duration
-
-        try:
-            hours = float(value)
-        except ValueError:
-            try:
-                hours = parse_duration(value) / 3600
-            except ValueError as error:
-                self.fail(str(error), param, ctx)
-        if not math.isfinite(hours) or hours <= 0:
-            self.fail(f"{value!r} is not a time; it must be above 0", param, ctx)
-        return hours
-
-
-class Size(click.ParamType[int]):
-    """A size in bytes: ``50GB``."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the bytes."""
-        from scalable_core.types.units import parse_size
-
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+#: The exit code when nothing keeps to the deadline and the budget.
+_NOTHING_DOES = 2
 
 
 @click.command
@@ -76,6 +46,37 @@ class Size(click.ParamType[int]):
     type=Size(),
     help="Estimate the cost of keeping so much, such as 50GB.",
 )
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="Show every target side by side, and what Spot, on-demand and ARM would cost on each.",
+)
+@click.option("--regions", is_flag=True, help="Show in which regions the same plan is cheapest.")
+@click.option(
+    "--deadline",
+    metavar="TIME",
+    type=Hours(),
+    help="Choose workers that are done within TIME, such as 2h or 90m.",
+)
+@click.option(
+    "--budget", metavar="USD", type=Dollars(), help="Choose workers that cost at most USD."
+)
+@click.option(
+    "--objective",
+    type=click.Choice(["cost", "time", "balance"]),
+    help="Choose workers for the least of it.  [default: cost; time with a budget alone]",
+)
+@click.option(
+    "--max-workers",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Choose among up to N workers.  [default: as many as the target has]",
+)
+@click.option(
+    "--likely",
+    is_flag=True,
+    help="Hold deadline and budget against what is expected.  [default: the ninetieth percentile]",
+)
 @click.option("--online", is_flag=True, help="Ask the registries and pin images to digests.")
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Plan only, which is all that this command does."
@@ -89,12 +90,15 @@ def command(
     output: str | None,
     hours: float | None,
     output_size: int | None,
+    compare: bool,
+    regions: bool,
     online: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
     verbose: int,
     debug: bool,
+    **wish: Any,
 ) -> int:
     """Show what a run would create and cost.
 
@@ -105,33 +109,81 @@ def command(
     How long the run takes is, in this order: what --hours says, what the project's earlier runs say, what
     `expect` in the manifest says, or one hour. The estimate names which.
 
+    With --deadline, --budget or --objective the number of workers, and whether they are Spot, are chosen;
+    otherwise they are the manifest's. Limits hold at the ninetieth percentile: nine runs of ten keep to
+    them. When nothing keeps to them the exit code is 2, and no plan is written.
+
     \b
     scalable plan --target aws
     scalable plan --target aws --hours 2 --output-size 50GB
-    scalable plan --target aws --online --output plan.json
+    scalable plan --compare
+    scalable plan --target aws --deadline 2h --budget 50 --output plan.json
     scalable run plan.json
     """
-    from scalable_core.cli.host import make_host, package_of
-    from scalable_core.cli.render.plan import plan_verdict, render_plan
-    from scalable_core.cli.terminal import look_of, say, show, show_json
-    from scalable_core.plan import plan_document, write_plan
+    from scalable_core.cli import choosing
+    from scalable_core.cli.host import make_host
+    from scalable_core.cli.terminal import say
+    from scalable_core.plan import build_plan, write_plan
+    from scalable_core.session.choosing import compare_regions, compare_targets
     from scalable_core.session.planning import load, make_plan
 
+    wishes = choosing.Wishes(**wish)
+    choosing.check_together(
+        wishes, compare=compare, regions=regions, output=output, hours=hours, online=online
+    )
     host = make_host(quiet=quiet, verbose=verbose, offline=not online)
+    if compare:
+        found = compare_targets(
+            manifest,
+            host=host,
+            target=target,
+            overlays=overlays,
+            hours=hours,
+            output_size=output_size,
+        )
+        choosing.show_targets(found, as_json=as_json, quiet=quiet)
+        return 0
     read = load(manifest, target=chosen(target), overlays=overlays, host=host)
+    if regions:
+        found = compare_regions(build_plan(read), host=host, hours=hours, output_size=output_size)
+        choosing.show_regions(found, as_json=as_json, quiet=quiet)
+        return 0
     plan = make_plan(read, host=host, online=online, hours=hours, output_size=output_size)
+    following = next_command("run", manifest, target, overlays)
+    if wishes.any:
+        choice = choosing.choose(plan, host, wishes, output_size)
+        choosing.show_choice(choice, as_json=as_json, quiet=quiet)
+        again = next_command("plan", manifest, target, overlays)
+        if choice.chosen is None:
+            if not (quiet or as_json) and choice.wants_workers:
+                more = evolve(wishes, max_workers=2 * choice.most)
+                say(f"Next: {again} {shlex.join(more.words())}")
+            return _NOTHING_DOES
+        plan = choice.chosen.plan
+        following = f"{again} {shlex.join(wishes.words())} --output plan.json"
     if output is not None:
+        following = f"scalable run {shlex.quote(output)}"
         with writing(output) as path:
             write_plan(plan, path)
+    if not wishes.any:
+        _show_plan(plan, host, as_json=as_json, quiet=quiet)
+    if not (quiet or as_json):
+        say(f"Next: {following}")
+    return 0
+
+
+def _show_plan(plan: Plan, host: PluginHost, *, as_json: bool, quiet: bool) -> None:
+    from scalable_core.cli.host import package_of
+    from scalable_core.cli.render.plan import plan_verdict, render_plan
+    from scalable_core.cli.terminal import look_of, show, show_json
+    from scalable_core.plan import plan_document
+
     if as_json:
         show_json(plan_document(plan))
-        return 0
-    look = look_of(sys.stdout)
+        return
     package = package_of(host, plan.target.provider)
-    lines = [plan_verdict(plan)] if quiet else render_plan(plan, look, package=package)
+    lines = [plan_verdict(plan)]
+    if not quiet:
+        lines = render_plan(plan, look_of(sys.stdout), package=package)
     for line in lines:
         show(line)
-    if not quiet:
-        following = f"scalable run {shlex.quote(output)}" if output else None
-        say(f"Next: {following or next_command('run', manifest, target, overlays)}")
-    return 0

@@ -10,7 +10,7 @@ from scalable_core.cli.render.cost import cost_verdict, render_cost
 from scalable_core.cli.render.problems import count, render_problems
 from scalable_core.cli.render.table import Cell, flow, table, wrap
 from scalable_core.cli.terminal import Look, clean
-from scalable_core.types import Plan, Problem, WorkerGroup
+from scalable_core.types import Plan, Problem, WorkerGroup, to_data
 from scalable_core.types.units import format_duration, format_size
 
 _INDENT = "  "
@@ -54,6 +54,8 @@ def render_header(plan: Plan, look: Look, *, package: str = "", folder: Path) ->
             ("Lock", f"{plan.lock[:19]}.."),
         ],
     ]
+    if plan.changes:
+        pairs[1].append(("Chosen", ", ".join(changed_options(plan))))
     if any(group.image for group in plan.groups):
         pairs[1].append(("Images", "pinned by digest" if plan.online else "as written"))
     return [
@@ -61,6 +63,12 @@ def render_header(plan: Plan, look: Look, *, package: str = "", folder: Path) ->
         for row in pairs
         for line in flow([f"{look.paint(name, 'dim')} {clean(value)}" for name, value in row], look)
     ]
+
+
+def changed_options(plan: Plan) -> list[str]:
+    """Return the options of the target that were chosen, as ``capacity: spot_with_fallback``."""
+    values = to_data(plan.changes).items()
+    return [f"{name}: {'none' if value is None else value}" for name, value in values]
 
 
 def plan_verdict(plan: Plan) -> str:
