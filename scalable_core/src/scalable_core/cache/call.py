@@ -74,18 +74,20 @@ class CachedCall:
         function: What is run when there is nothing under the key yet.
         key: 40 hex digits.
         note: For the metadata: ``function``, ``code``, ``parts``, ``run``.
-        place: Where.
+        place: Where; None leaves it to whoever gathers the result.
         recompute: Run in any case and replace what is there.
     """
 
     function: Callable[..., Any]
     key: str
     note: Mapping[str, Any]
-    place: Place
+    place: Place | None
     recompute: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the result, computed or found. What the function raises is raised and not kept."""
+        if self.place is None:
+            return _run(self.function, args, kwargs)
         store = _store(self.place)
         if self.recompute:
             return self._compute(store, args, kwargs)
@@ -96,14 +98,19 @@ class CachedCall:
 
     def _compute(self, store: Store, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         start = time.perf_counter()
-        value = self.function(*args, **kwargs)
-        if inspect.iscoroutine(value):
-            import asyncio
-
-            value = asyncio.run(value)
+        value = _run(self.function, args, kwargs)
         note = {**self.note, "seconds": time.perf_counter() - start}
         store.put(self.key, value, note, only_if_absent=not self.recompute)
         return value
+
+
+def _run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    value = function(*args, **kwargs)
+    if inspect.iscoroutine(value):
+        import asyncio
+
+        return asyncio.run(value)
+    return value
 
 
 def _store(place: Place) -> Store:
@@ -130,11 +137,13 @@ class CachedMap:
 
     Args:
         function: What is run when there is nothing under the element's key yet.
-        place: Where results are kept.
+        place: Where results are kept; None leaves it to whoever gathers them.
         recompute: Run in any case and replace what is there.
     """
 
-    def __init__(self, function: Callable[..., Any], place: Place, *, recompute: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], place: Place | None, *, recompute: bool
+    ) -> None:
         self.function, self.place, self.recompute = function, place, recompute
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 

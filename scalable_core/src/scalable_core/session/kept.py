@@ -28,9 +28,7 @@ from scalable_core.cache import (
     Uncacheable,
     options_of,
 )
-from scalable_core.cache.signing import KEY_VARIABLE, ensure_key, key_from
-from scalable_core.session.mirror import is_remote
-from scalable_core.session.storage import StorageOpener
+from scalable_core.session.storage import StorageOpener, project_key, shared_place, worker_secrets
 from scalable_core.types import CacheRow, Plan, TaskRow, to_data
 
 logger = logging.getLogger("scalable.cache")
@@ -88,10 +86,10 @@ class KeptResults:
         place = Place(root=str(cache), remote=opener)
         self._elsewhere = elsewhere
         self.place = place if not elsewhere else Place(remote=opener) if opener else None
-        if opener:
-            # Workers of this machine find the project's key in their environment, which is this process's.
+        if opener and not elsewhere:  # workers of this machine have this process's environment
             os.environ.update(worker_secrets(plan))
-        self.store = place.open(report=self._heard, listed=True)
+        secret = project_key(plan) if opener else None
+        self.store = place.open(report=self._heard, listed=True, secret=secret)
         self._files = FileDigests(cache / "files.jsonl")
         threading.Thread(target=self._collect, name="scalable-cache-collect", daemon=True).start()
         self.hits: dict[Any, Hit] = {}
@@ -200,7 +198,7 @@ class KeptResults:
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to take from the store, and nothing to bring to it, when results are gathered."""
+        """Whether gathering has nothing to take from the store and nothing to bring to it."""
         return not (self.hits or self._awaited)
 
     def expect(self, key: Any, found: Fingerprint, *, recompute: bool) -> None:
@@ -304,28 +302,6 @@ def workers_elsewhere(cluster: Any) -> bool:
         return bool(known)
     scheme, _, host = str(cluster.scheduler_address).partition("://")
     return scheme != "inproc" and not host.startswith(("127.", "localhost:", "[::1]"))
-
-
-def shared_place(plan: Plan, *, elsewhere: bool) -> str | None:
-    """Return the URI of the cache that machines share; None without one.
-
-    It is the one that ``SCALABLE_CACHE_REMOTE`` names, else ``.cache`` in the project's storage when the workers
-    are not on this machine and can reach that.
-    """
-    named = os.environ.get("SCALABLE_CACHE_REMOTE")
-    storage = plan.project.default_storage
-    if named or not elsewhere or storage is None or not is_remote(storage):
-        return named or None
-    return f"{storage.rstrip('/')}/.cache"
-
-
-def worker_secrets(plan: Plan) -> dict[str, str]:
-    """Return what the environment of workers must hold and nobody else may read: the project's cache key.
-
-    This process's own environment goes first, so that everybody who shares a place can share a key.
-    """
-    key = key_from(os.environ) or ensure_key(Path(plan.stores.cache).parent / "cache.key")
-    return {KEY_VARIABLE: key.hex()}
 
 
 def _bare(row: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalable_core.records.shared import SharedRecords
-from scalable_core.session.storage import open_storage
+from scalable_core.session.storage import is_remote, open_storage
 from scalable_core.types import Event
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ def mirror_uri(plan: Plan) -> str | None:
     ):
         return plan.stores.artifacts
     return None
-
-
-def is_remote(uri: str) -> bool:
-    """Say whether other machines know a place by the same name."""
-    return "://" in uri and not uri.lower().startswith("file:")
 
 
 def start_mirror(plan: Plan, host: PluginHost, context: HookContext, folder: Path) -> Mirror | None:

@@ -1,13 +1,15 @@
-"""Opens what is below a URI: through the plugin of its scheme, or without one. Imports no distributed."""
+"""What a project keeps below a URI: where that is, and how it is opened. Imports no distributed."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scalable_core.plugins import PluginHost
-    from scalable_core.types import HookContext, Storage
+    from scalable_core.types import HookContext, Plan, Storage
 
 
 def open_storage(uri: str, *, host: PluginHost, context: HookContext) -> Storage:
@@ -51,3 +53,38 @@ class StorageOpener:
         except ImportError:  # a worker's image needs neither attrs nor pluggy
             return plain_storage(self.uri)
         return open_storage(self.uri, host=PluginHost(), context=HookContext())
+
+
+def is_remote(uri: str) -> bool:
+    """Return whether other machines know a place by the same name."""
+    return "://" in uri and not uri.lower().startswith("file:")
+
+
+def shared_place(plan: Plan, *, elsewhere: bool) -> str | None:
+    """Return the URI of the cache that machines share; None without one.
+
+    It is the one that ``SCALABLE_CACHE_REMOTE`` names, else ``.cache`` in the project's storage when the
+    workers are not on this machine and can reach that.
+    """
+    named = os.environ.get("SCALABLE_CACHE_REMOTE")
+    storage = plan.project.default_storage
+    if named or not elsewhere or storage is None or not is_remote(storage):
+        return named or None
+    return f"{storage.rstrip('/')}/.cache"
+
+
+def project_key(plan: Plan) -> bytes:
+    """Return the key that a project's kept results are signed with; made when there is none.
+
+    The one of this process's environment goes first, so that all who share a place can share a key.
+    """
+    from scalable_core.cache.signing import ensure_key, key_from
+
+    return key_from(os.environ) or ensure_key(Path(plan.stores.cache).parent / "cache.key")
+
+
+def worker_secrets(plan: Plan) -> dict[str, str]:
+    """Return what the environment of workers must hold and nobody else may read: the project's key."""
+    from scalable_core.cache.signing import KEY_VARIABLE
+
+    return {KEY_VARIABLE: project_key(plan).hex()}

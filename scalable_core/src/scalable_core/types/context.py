@@ -72,6 +72,9 @@ class HookContext:
         events: Where to say what happens.
         bundle: Makes the zip of the travelling code (see `scalable_core.member.bundle`), once, for a provider
             that starts Python where the code is not; None while planning.
+        secrets: Gives variables that the environment of every worker must have and nobody else may read, such
+            as the key that kept results are signed with. A provider whose workers do not inherit this process's
+            environment hands them over with the run's certificates. None while planning.
         data: More facts, by name, for hooks that want them.
     """
 
@@ -84,4 +87,5 @@ class HookContext:
     deadline: float | None = None
     events: EventSink = attrs.field(factory=NullSink)
     bundle: Callable[[], Bundle] | None = None
+    secrets: Callable[[], Mapping[str, str]] | None = None
     data: Mapping[str, Any] = attrs.field(factory=dict)
