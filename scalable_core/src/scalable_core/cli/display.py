@@ -6,10 +6,13 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from attrs import evolve
+
 from scalable_core.cli.capture import Capture
 from scalable_core.cli.render.run import (
     clock,
     event_lines,
+    money_text,
     progress_line,
     shown_tasks,
     workers_text,
@@ -53,13 +56,18 @@ class Lines:
     def progress(self, progress: Progress, elapsed: float) -> None:
         """Say how far the run is, if that is news."""
         pause = min(max(5.0, elapsed / 10), 60.0)
-        if self._quiet or progress == self._last or elapsed < self._said + pause:
+        if self._quiet or not is_news(progress, self._last) or elapsed < self._said + pause:
             return
         say(f"{self._look.paint(clock(elapsed), 'dim')} {progress_line(progress)}")
         self._last, self._said = progress, elapsed
 
     def stop(self, progress: Progress, elapsed: float) -> None:
         """The verdict will say it."""
+
+
+def is_news(progress: Progress, last: Progress) -> bool:
+    """Whether more has changed than the money, which runs on while nothing happens."""
+    return progress != evolve(last, spent=progress.spent, projected=progress.projected)
 
 
 class Bars:
@@ -158,7 +166,8 @@ def bars(progress: Progress, elapsed: float, look: Look) -> RenderableType:
         grid.add_row(
             look.cut(clean(name), min(24, look.width // 3)), bar, f"{ended}/{counts.total}", failed
         )
-    foot = f"{workers_text(progress)}   {clock(elapsed).strip('[]')}"
+    parts = [workers_text(progress), money_text(progress), clock(elapsed).strip("[]")]
+    foot = "   ".join(part for part in parts if part)
     if more:
         foot = f"{more} more names   {foot}"
     return Group(grid, Text(foot, style="dim"))
@@ -188,7 +197,7 @@ class JsonLines:
 
     def progress(self, progress: Progress, elapsed: float) -> None:
         """Write how far the run is, if that is news."""
-        if progress == self._last or elapsed < self._said + self._PAUSE:
+        if not is_news(progress, self._last) or elapsed < self._said + self._PAUSE:
             return
         import time
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalable_core.cli.failure import INTERRUPTED, exit_code, is_of_plugin
+from scalable_core.cli.options import next_command
 from scalable_core.cli.render.failure import error_document, render_error, render_traceback
-from scalable_core.cli.render.run import render_verdict
+from scalable_core.cli.render.run import render_stop, render_verdict
 from scalable_core.cli.terminal import Look, say
-from scalable_core.errors import ManifestError
-from scalable_core.types import RUN_SCHEMA, to_data
+from scalable_core.errors import BudgetReachedError, ManifestError
+from scalable_core.records.report.words import short_id
+from scalable_core.types import RUN_SCHEMA, Plan, to_data
 
 if TYPE_CHECKING:
     from scalable_core.session.driver import RunOutcome
@@ -25,6 +27,8 @@ def workflow_exit_code(error: BaseException | None) -> int:
         return 0
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
+    if isinstance(error, BudgetReachedError):
+        return error.exit_code
     return exit_code(error) if _is_not_the_workflows(error) else 1
 
 
@@ -33,6 +37,7 @@ def report_outcome(
     seconds: float,
     look: Look,
     *,
+    plan: Plan,
     workflow: Path,
     here: Path,
     quiet: bool,
@@ -44,6 +49,7 @@ def report_outcome(
         outcome: From the driver.
         seconds: Wall time.
         look: Of stderr.
+        plan: What was run.
         workflow: The file.
         here: The folder the command was typed in; the workflow may have left it.
         quiet: Say nothing when all went well.
@@ -55,6 +61,11 @@ def report_outcome(
     lines = [] if error is None else _render(error, look, workflow, debug=debug)
     folders = [_near(folder, here) for folder in outcome.folders]
     lines += render_verdict(outcome.records, folders, error, seconds, look)
+    if isinstance(error, BudgetReachedError):
+        run = short_id(outcome.records[-1].run)
+        manifest = str(_near(Path(plan.manifest), here))
+        again = f"{next_command('run', manifest, plan.target.name)} --resume {run}"
+        lines += render_stop(outcome.records, again, look)
     for line in lines:
         say(line)
     return workflow_exit_code(error)
@@ -69,7 +80,7 @@ def outcome_documents(outcome: RunOutcome) -> Iterator[dict[str, Any]]:
 
 
 def _render(error: BaseException, look: Look, workflow: Path, *, debug: bool) -> list[str]:
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, (KeyboardInterrupt, BudgetReachedError)):
         return []
     if debug:
         return "".join(traceback.format_exception(error)).rstrip().splitlines()

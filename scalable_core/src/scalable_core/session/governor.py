@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 INTERVAL = 5.0
 #: Seconds that running calls have to end, once the budget is reached.
 GRACE = 600.0
-#: Seconds that it takes to release everything.
+#: Seconds that it takes to release everything, where a boot does not take less.
 RELEASE = 5.0
 #: Seconds that a workflow has to end, once its calls have; then its cluster is closed all the same.
 PATIENCE = 30.0
@@ -81,6 +81,7 @@ class Governor:
     ) -> None:
         self.error: BudgetReachedError | None = None
         self._plan, self._run, self._rates, self._profile = plan, run, rates, profile
+        self._release = min(RELEASE, profile.boot)
         self._client, self._cluster = client, client.cluster
         self._write, self._say, self._is_kept = write, say, is_kept
         self._budget, self._elsewhere, self._snapshot = budget, elsewhere, snapshot
@@ -241,7 +242,7 @@ class Governor:
         now = time.time()
         calls = open_calls(progress)
         with self._lock:
-            seconds = min(self._outlook.until_idle(running), GRACE) + RELEASE
+            seconds = min(self._outlook.until_idle(running), GRACE) + self._release
             hourly = self._meter.hourly + self._rates.shared
             idle = not self._meter.hourly
             boots = self._boots()
@@ -255,7 +256,9 @@ class Governor:
         with self._lock:
             typical = [self._outlook.typical(task) or 0.0 for task in self._plan.tasks]
         service = self._profile
-        seconds = max(service.billed_minimum, service.boot + max(typical, default=0.0)) + RELEASE
+        seconds = (
+            max(service.billed_minimum, service.boot + max(typical, default=0.0)) + self._release
+        )
         dearest = max(self._rates.workers.values(), default=0.0)
         if not dearest:
             return
@@ -305,7 +308,10 @@ class Governor:
         while time.monotonic() < deadline and not self._closed.is_set() and workers:
             with self._lock:
                 hourly = self._meter.hourly + self._rates.shared
-            if self._money_left(time.time()) <= hourly * RELEASE / 3600 or not self._running():
+            if (
+                self._money_left(time.time()) <= hourly * self._release / 3600
+                or not self._running()
+            ):
                 return
             self._closed.wait(0.2)
 

@@ -112,9 +112,7 @@ class Meter:
             rows.append(self._row(moment, "shared", past, self.rates.shared, None))
         if last and self.rates.once:
             self.spent += self.rates.once
-            rows.append(
-                CostRow(time=moment, item="once", amount=self.rates.once, spent=self.spent)
-            )
+            rows.append(CostRow(time=moment, item="once", amount=self.rates.once, spent=self.spent))
         return [row for row in rows if row is not None]
 
     def _seconds(self, moment: float) -> dict[_Lot, float]:
@@ -142,7 +140,13 @@ class Meter:
         amount = new * price / 3600
         self.spent += amount
         return CostRow(
-            time=moment, item=item, seconds=new, price=price, amount=amount, spent=self.spent, **more
+            time=moment,
+            item=item,
+            seconds=new,
+            price=price,
+            amount=amount,
+            spent=self.spent,
+            **more,
         )
 
     def _end(self, component: str, price: float, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What the rest of a run will take, from the calls that are known and those that have ended. Pure arithmetic."""
+"""What the rest of a run will take, from the calls that are known and those that have ended. Pure."""
 
 from __future__ import annotations
 

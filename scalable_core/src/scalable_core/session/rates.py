@@ -19,7 +19,9 @@ from scalable_core.types import (
 )
 
 
-def make_governor(plan: Plan, *, host: PluginHost, context: HookContext, **more: Any) -> Governor | None:
+def make_governor(
+    plan: Plan, *, host: PluginHost, context: HookContext, **more: Any
+) -> Governor | None:
     """Return what watches the spending of a run; None where nothing has a price.
 
     Args:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -18,6 +18,7 @@ from scalable_core.cli.options import (
     overlay_option,
     target_option,
 )
+from scalable_core.cli.quantities import Dollars
 from scalable_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from scalable_core.cli.watch import Display
     from scalable_core.plugins import PluginHost
     from scalable_core.session.driver import RunOutcome
+    from scalable_core.session.resume import ResumePoint
     from scalable_core.types import Plan
 
 _ARGUMENTS = "scalable.workflow_arguments"
@@ -58,6 +60,22 @@ class RunCommand(click.Command):
 @click.option("-n", "--dry-run", is_flag=True, help="Show the plan and stop; nothing is created.")
 @click.option("-y", "--yes", is_flag=True, help="Answer yes to every question.")
 @click.option(
+    "--budget",
+    metavar="USD",
+    type=Dollars(),
+    help="Stop the run, so that it can be resumed, before it has cost more.",
+)
+@click.option(
+    "--allow-unpriced",
+    is_flag=True,
+    help="With --budget: run although not everything has a price; what has none is not counted.",
+)
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Go on with an earlier run: its target, overlays, workflow and arguments.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Print what happens as JSON, one object a line."
 )
 @common_options
@@ -70,6 +88,9 @@ def command(
     workflow: str | None,
     dry_run: bool,
     yes: bool,
+    budget: float | None,
+    allow_unpriced: bool,
+    resume: str | None,
     as_json: bool,
     quiet: bool,
     verbose: int,
@@ -86,16 +107,23 @@ def command(
     Where the run costs money, or nobody can say what it costs, you are asked first; --yes answers, and is
     needed where there is no terminal.
 
+    With --budget the run counts what it spends. At the limit nothing new starts, calls that run may end as far
+    as the money reaches, everything is released, and the exit code is 75. --resume goes on from there: results
+    that are kept in the cache are not paid for twice. A resumed run counts from zero, against its own --budget.
+
     Ctrl-C stops the workflow and releases everything that the run has started.
 
     \b
     scalable run
     scalable run --target aws
+    scalable run --target aws --budget 5
+    scalable run --resume brisk-otter --budget 2
     scalable run study/scalable.yaml -- --years 30
 
-    Exit codes: 1 the workflow raised, 2 usage or manifest, 3 provider, 4 no capacity, 130 interrupted.
+    Exit codes: 1 the workflow raised, 2 usage or manifest, 3 provider, 4 no capacity, 75 stopped by the
+    budget, 130 interrupted.
     """
-    from scalable_core.cli.consent import consents
+    from scalable_core.cli.consent import check_budget, consents
     from scalable_core.cli.display import Bars, JsonLines, Lines
     from scalable_core.cli.failure import INTERRUPTED
     from scalable_core.cli.host import make_host, quiet_dask
@@ -105,29 +133,40 @@ def command(
     host = make_host(quiet=quiet, verbose=verbose, offline=False)
     if not verbose:
         quiet_dask()
-    plan = _make_plan(manifest, target, overlays, host)
+    arguments: tuple[str, ...] = tuple(ctx.meta.get(_ARGUMENTS, ()))
+    point = None if resume is None else _resume_point(manifest, resume)
+    if point is None:
+        plan = _make_plan(manifest, target, overlays, host)
+    else:
+        point.check(target=target, overlays=overlays, workflow=workflow, arguments=arguments)
+        plan = _make_plan(str(point.manifest), point.target, point.overlays, host)
+        workflow, arguments = str(point.workflow), point.arguments
+    check_budget(plan, budget, allow_unpriced=allow_unpriced)
     if dry_run:
         return _show_plan(plan, host, as_json=as_json)
-    arguments: list[str] = ctx.meta.get(_ARGUMENTS, [])
     script, here = Path(workflow or plan.workflow).absolute(), Path.cwd()
     look = look_of(sys.stderr)
     if not as_json and not quiet:
         _say_summary(plan, host, look)
-    if not consents(plan, yes=yes):
+    if point is not None and point.lock != plan.lock:
+        say(f"The manifest has changed since run {point.run}; what that concerns is done again.")
+    if not consents(plan, yes=yes, budget=budget, look=look):
         say("Not run; nothing was created.")
         return INTERRUPTED
+    how = {"workflow": script, "arguments": arguments, "budget": budget}
+    how["resumed"] = None if point is None else point.run
     if as_json:
         with _stdout_for_us() as stream:
             lines = JsonLines(stream)
-            outcome, seconds = _run(plan, host, script, arguments, lines)
+            outcome, seconds = _run(plan, host, lines, **how)
             for document in outcome_documents(outcome):
                 lines.write(document)
     else:
         bars = look.animated and not quiet
         display = Bars(look) if bars else Lines(look, quiet=quiet)
-        outcome, seconds = _run(plan, host, script, arguments, display)
+        outcome, seconds = _run(plan, host, display, **how)
     return report_outcome(
-        outcome, seconds, look, workflow=script, here=here, quiet=quiet, debug=debug
+        outcome, seconds, look, plan=plan, workflow=script, here=here, quiet=quiet, debug=debug
     )
 
 
@@ -171,15 +210,25 @@ def _say_summary(plan: Plan, host: PluginHost, look: Look) -> None:
         say(line)
 
 
-def _run(
-    plan: Plan, host: PluginHost, workflow: Path, arguments: list[str], display: Display
-) -> tuple[RunOutcome, float]:
+def _resume_point(manifest: str, run: str) -> ResumePoint:
+    from scalable_core.cli.history import runs_folder
+    from scalable_core.session.resume import find_resume_point
+
+    if manifest.endswith(".json"):
+        raise UsageError(
+            "a run is resumed with today's plan, not with one that was saved",
+            cure=f"leave {manifest} out, or --resume",
+        )
+    return find_resume_point(runs_folder(manifest), run)
+
+
+def _run(plan: Plan, host: PluginHost, display: Display, **how: Any) -> tuple[RunOutcome, float]:
     """Run the workflow while it is shown; return how it ended and how long it took."""
     from scalable_core.cli.watch import Watch
     from scalable_core.session.driver import run_workflow
 
     with Watch(display) as watch:
-        outcome = run_workflow(plan, host=host, workflow=workflow, arguments=arguments, sink=watch)
+        outcome = run_workflow(plan, host=host, sink=watch, **how)
         watch.finish(outcome.records)
     return outcome, watch.elapsed
 

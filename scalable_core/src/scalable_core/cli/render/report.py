@@ -22,7 +22,13 @@ from scalable_core.records.report.words import (
 from scalable_core.types.units import format_duration
 
 _INDENT = "  "
-_STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "running": "cyan"}
+_STYLES = {
+    "done": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "stopped": "yellow",
+    "running": "cyan",
+}
 #: Last lines of a traceback that are shown.
 _LOG_LINES = 6
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from attrs import evolve
 from scalable_core.cli.render.problems import count
 from scalable_core.cli.render.table import wrap
 from scalable_core.cli.terminal import Look, clean
+from scalable_core.errors import BudgetReachedError
 from scalable_core.types import Event, Progress, RunRecord, TaskCounts
-from scalable_core.types.units import format_duration
+from scalable_core.types.units import format_duration, format_usd
 
 #: Names of calls that are shown at once; Dask's collections can have hundreds.
 _SHOWN = 8
@@ -41,7 +43,18 @@ def progress_line(progress: Progress) -> str:
     failed = sum(counts.failed for counts in progress.tasks.values())
     if failed:
         parts.append(f"{failed} failed")
-    return f"{', '.join(parts) or 'no tasks yet'}; {workers_text(progress)}"
+    money = money_text(progress)
+    return f"{', '.join(parts) or 'no tasks yet'}; {workers_text(progress)}{money and f'; {money}'}"
+
+
+def money_text(progress: Progress) -> str:
+    """Return what a run spends: ``spent $0.09, projected $0.18 of $0.50``; empty where nothing is billed."""
+    if progress.spent is None:
+        return ""
+    text = f"spent {format_usd(progress.spent)}"
+    if progress.projected is not None:
+        text += f", projected {format_usd(progress.projected)}"
+    return text if progress.budget is None else f"{text} of {format_usd(progress.budget)}"
 
 
 def workers_text(progress: Progress) -> str:
@@ -85,7 +98,7 @@ def event_lines(event: Event, elapsed: float, look: Look) -> list[str]:
 
 def _is_warning(event: Event) -> bool:
     topic, _, what = event.kind.partition(".")
-    return topic in ("problem", "interrupt", "target") or what in ("failed", "lost")
+    return topic in ("problem", "interrupt", "target", "budget") or what in ("failed", "lost")
 
 
 def clock(elapsed: float) -> str:
@@ -119,8 +132,12 @@ def render_verdict(
     lines = [f"{look.paint('records', 'dim')} {folder}" for folder in folders]
     if not records and error is None:
         return [f"the workflow ended without a session, {format_duration(seconds)}"]
+    if not isinstance(error, BudgetReachedError):  # which says it itself
+        lines += spent_lines(records)
     if isinstance(error, KeyboardInterrupt):
         head = look.paint("interrupted", "yellow", "bold") + ", everything released"
+    elif isinstance(error, BudgetReachedError):
+        head = look.paint("stopped by the budget", "yellow", "bold") + ", everything released"
     else:
         head = look.paint("failed", "red", "bold")
     if not total:
@@ -133,3 +150,56 @@ def render_verdict(
     if error is None:
         return [*lines, look.paint(f"{tasks} done", "yellow" if failed else "green") + numbers]
     return [*lines, f"{head}: {tasks} done{numbers}"]
+
+
+def spent_lines(records: Sequence[RunRecord]) -> list[str]:
+    """Return what a run cost beside what it was expected to cost; empty where nothing is billed."""
+    costs = [record.cost for record in records if record.cost is not None]
+    if not costs:
+        return []
+    spent = sum(cost.spent for cost in costs)
+    # Each session of a workflow has the estimate of the whole.
+    estimate = costs[0].estimate
+    text = f"spent {format_usd(spent)}"
+    if estimate is not None:
+        fair = estimate and all(cost.comparable for cost in costs)
+        error = f", {spent / estimate - 1:+.0%}" if fair else ""
+        text += f" (estimate {format_usd(estimate)}{error})"
+    return [text]
+
+
+def render_stop(records: Sequence[RunRecord], again: str, look: Look) -> list[str]:
+    """Return what a run came to that its budget has stopped, and how it goes on.
+
+    Args:
+        records: One for each session; the last was stopped.
+        again: The command line that resumes it, without a budget.
+        look: Of the stream.
+    """
+    cost = records[-1].cost
+    assert cost is not None
+    spent = sum(record.cost.spent for record in records if record.cost is not None)
+    left = count(cost.left or 0, "task")
+    if cost.rest is None:
+        rest, budget = "nobody can say what finishing would cost", cost.budget or 0.0
+    else:
+        rest = f"finishing would cost about {format_usd(cost.rest)} more"
+        budget = _enough(cost.rest)
+    text = f"budget reached: spent {format_usd(spent)} of {format_usd(cost.budget or 0.0)}"
+    text += f"; {rest} ({left} left)"
+    added = sum(record.workers.get("added", 0) for record in records)
+    kept = count((cost.kept or 0) + records[-1].tasks.get("cached", 0), "result")
+    lost = records[-1].tasks.get("done", 0) - (cost.kept or 0)
+    again = f"{again} --budget {budget:g}"
+    return [
+        *wrap(text, look, first=look.paint("!", "yellow", "bold") + " ", rest="  "),
+        f"  kept {kept}, released {count(added, 'worker')}",
+        *([f"  {count(lost, 'result')} not kept, as the task has no cache: true"] if lost else []),
+        f"  resume: {look.paint(again, 'bold')}",
+    ]
+
+
+def _enough(rest: float) -> float:
+    """A budget for a rest that is only about known: a quarter more, in two digits, rounded up."""
+    step = 10.0 ** (math.floor(math.log10(rest * 1.25)) - 1) if rest > 0 else 0.01
+    return math.ceil(rest * 1.25 / step) * step

@@ -15,7 +15,13 @@ from scalable_core.types.units import format_duration
 
 RUNS_SCHEMA = "scalable.runs/1"
 
-_STYLES = {"done": "green", "failed": "red", "interrupted": "yellow", "running": "cyan"}
+_STYLES = {
+    "done": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "stopped": "yellow",
+    "running": "cyan",
+}
 _HEADS = ("RUN", "WHEN", "TARGET", "STATUS", "TASKS run/cached/failed", "WALL")
 
 
