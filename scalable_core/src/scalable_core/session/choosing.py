@@ -159,6 +159,36 @@ def choose_plan(
     return choice
 
 
+def chosen_plan(
+    plan: Plan,
+    *,
+    host: PluginHost,
+    objective: Objective | None = None,
+    deadline: float | str | None = None,
+    budget: float | None = None,
+) -> Plan:
+    """Return what `choose_plan` chooses; the plan itself when nothing is asked for.
+
+    Raises:
+        UsageError: Nothing keeps to the limits; the message says what comes nearest. Also as `choose_plan`.
+    """
+    if (objective, deadline, budget) == (None, None, None):
+        return plan
+    choice = choose_plan(plan, host=host, deadline=deadline, budget=budget, objective=objective)
+    if choice.chosen is not None:
+        return choice.chosen.plan
+    near = choice.nearest
+    bought = f", {near.label}" if near.label else ""
+    forecast, cost = near.plan.forecast, near.plan.cost
+    hours = "?" if forecast is None else f"{forecast.high_wall_hours:.3g}"
+    usd = "?" if cost is None or cost.high is None else f"{cost.high:.2f}"
+    raise UsageError(
+        f"nothing on target {plan.target.name!r} keeps to what was asked for; {near.workers} workers{bought}"
+        f" come nearest, with {hours} h and {usd} USD at p90",
+        cure="allow more time or money, or more workers in the manifest",
+    )
+
+
 def _objective(asked: Any, deadline: object, budget: object) -> Objective:
     if asked is None:
         return "minimize time" if deadline is None and budget is not None else "minimize cost"

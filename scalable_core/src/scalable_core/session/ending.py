@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import sys
+from typing import Protocol
 
 from scalable_core.errors import BudgetReachedError, ScalableError
 from scalable_core.records import RunFolder
 from scalable_core.types import PROGRESS, Event, EventSink
 
 logger = logging.getLogger("scalable")
+
+
+class Closable(Protocol):
+    """What must be closed before the interpreter ends."""
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Release everything."""
+
+
+#: Sessions that are started and not closed: closed when the interpreter ends, so that nothing outlives it.
+open_sessions: set[Closable] = set()
+
+
+@atexit.register
+def _close_open_sessions() -> None:
+    error = getattr(sys, "last_value", None)  # what the interpreter has just printed, if anything
+    for session in list(open_sessions):
+        session.close(error)
 
 
 class Tee:

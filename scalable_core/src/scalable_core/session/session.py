@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +17,10 @@ from scalable_core.records import RunFolder, new_run_id
 from scalable_core.records.folder import now
 from scalable_core.session import invocation, mirror
 from scalable_core.session.artifacts import RunArtifacts
-from scalable_core.session.ending import Tee, first_line, status_of, summarise_run
+from scalable_core.session.choosing import chosen_plan
+from scalable_core.session.ending import Tee, first_line, open_sessions, status_of, summarise_run
 from scalable_core.session.planning import failures, load, make_plan, pin_images
+from scalable_core.session.progress import read_progress
 from scalable_core.session.recorder import Recorder
 from scalable_core.session.storage import worker_secrets
 from scalable_core.types import (
@@ -32,12 +32,12 @@ from scalable_core.types import (
     Plan,
     Progress,
     RunRecord,
-    TaskCounts,
     to_data,
 )
 
 if TYPE_CHECKING:
     from scalable_core.member.bundle import Bundle
+    from scalable_core.plan.choose import Objective
     from scalable_core.session.client import ScalableClient
     from scalable_core.session.governor import Governor
     from scalable_core.session.kept import KeptResults
@@ -142,9 +142,28 @@ class ScalableSession:
         stopped = self.record is not None and self.record.status == "stopped"
         return self._governor.error if stopped and self._governor else None
 
-    def plan(self) -> Plan:
-        """Return the plan: ``groups``, ``cost``, ``lock``. Nothing has been created for it."""
-        return self._plan
+    def plan(
+        self,
+        *,
+        objective: Objective | None = None,
+        deadline: float | str | None = None,
+        budget: float | None = None,
+    ) -> Plan:
+        """Return the plan: ``groups``, ``cost``, ``lock``. Nothing has been created for it.
+
+        With an argument another is chosen, in how many workers it has and how they are bought, for `start`.
+
+        Args:
+            objective: ``minimize cost``, ``minimize time`` or ``balance``.
+            deadline: Most hours from start to end, or a time such as ``90m``; at the ninetieth percentile.
+            budget: Most USD; at the ninetieth percentile.
+
+        Raises:
+            UsageError: Nothing keeps to that, or nothing is known of the tasks.
+        """
+        return chosen_plan(
+            self._plan, host=self._host, objective=objective, deadline=deadline, budget=budget
+        )
 
     def start(self, plan: Plan | None = None, *, eager: bool = False) -> ScalableClient:
         """Start the run and return its client.
@@ -167,7 +186,7 @@ class ScalableSession:
         self._folder = RunFolder(self.run_dir, invocation.first_record(plan, self.run_id))
         self._folder.write_document("plan.json", plan_document(plan))
         self._folder.write_text("manifest.yaml", manifest_text(plan.document))
-        _open_sessions.add(self)
+        open_sessions.add(self)
         self._say("run.started", f"run {self.run_id}", run_dir=str(self.run_dir))
         self._mirror = mirror.start_mirror(plan, self._host, self._context(), self.run_dir)
         try:
@@ -225,7 +244,7 @@ class ScalableSession:
         if self._closed:
             return
         self._closed = True
-        _open_sessions.discard(self)
+        open_sessions.discard(self)
         if isinstance(error, KeyboardInterrupt) and self._folder is not None:
             self._say("interrupt", "interrupted: releasing what the run has started")
         trouble = None
@@ -234,9 +253,7 @@ class ScalableSession:
         try:
             progress = self.progress()
         except Exception:
-            progress = (
-                self._last
-            )  # the scheduler is gone; the last counts are lost, the release is not
+            progress = self._last  # the scheduler is gone, and its last counts with it
         parts = (self._recorder, self.artifacts, self._client, self._cluster)
         steps = [*(part.close for part in parts if part is not None), self._count_to_the_end]
         for close in [*steps, *((self._kept.close,) if self._kept else ())]:
@@ -255,14 +272,7 @@ class ScalableSession:
         """Return how far the run is; all zero before it starts. Safe to call from any thread."""
         if self._client is None or self._client.status != "running":
             return Progress()
-        counts = self._client.sync(self._client.scheduler.scalable_progress)
-        workers = counts["workers"]
-        progress = Progress(
-            tasks={name: TaskCounts(**count) for name, count in counts["tasks"].items()},
-            workers=workers["now"],
-            added=workers["added"],
-            lost=workers["lost"],
-        )
+        progress = read_progress(self._client)
         if self._governor is not None:
             progress = self._governor.look(progress)
         self._last = progress
@@ -388,14 +398,3 @@ class ScalableSession:
         Tee(self._folder, self._sink).emit(
             Event(time=time.time(), kind=kind, message=message, data=data)
         )
-
-
-#: Started and not closed: closed when the interpreter ends, so that nothing outlives it.
-_open_sessions: set[ScalableSession] = set()
-
-
-@atexit.register
-def _close_open_sessions() -> None:
-    error = getattr(sys, "last_value", None)  # what the interpreter has just printed, if anything
-    for session in list(_open_sessions):
-        session.close(error)
