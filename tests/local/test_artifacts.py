@@ -13,23 +13,35 @@ import pytest
 from attrs import evolve
 
 from scalable_core.errors import ArtifactError
-from scalable_core.types import Artifact
+from scalable_core.types import PROGRESS, Artifact, HookContext
 from scalable_local import plugin
+
+CONTEXT = HookContext()
+
+
+class Sink:
+    """Keeps events."""
+
+    def __init__(self):
+        self.events = []
+
+    def emit(self, event):
+        self.events.append(event)
 
 
 def artifact(data=b"some bytes", **facts):
     return Artifact(name="results/a.bin", data=data, run="run-1", **facts)
 
 
-def store(data, destination):
-    return plugin.store_artifact(artifact(data), str(destination))
+def store(data, destination, **facts):
+    return plugin.store_artifact(artifact(data, **facts), str(destination), CONTEXT)
 
 
 def test_what_is_stored_comes_back(tmp_path):
     """The reference says where it is, its size and its digest; fetching gives the same bytes."""
     ref = store(b"some bytes", tmp_path / "runs/run-1/results/a.bin")
 
-    path = plugin.fetch_artifact(ref, tmp_path / "back.bin")
+    path = plugin.fetch_artifact(ref, tmp_path / "back.bin", CONTEXT)
 
     assert path.read_bytes() == b"some bytes"
     assert (tmp_path / "runs/run-1/results/a.bin").as_uri() == ref.uri
@@ -70,10 +82,40 @@ def test_nothing_is_ever_overwritten(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
 
 
+def test_what_may_be_overwritten_is_replaced_in_one_step(tmp_path):
+    """With ``overwrite`` the second takes the place of the first, and nothing else is left."""
+    store(b"first", tmp_path / "a")
+
+    ref = store(b"second", tmp_path / "a", overwrite=True)
+
+    assert (tmp_path / "a").read_bytes() == b"second"
+    assert ref.size == 6
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_long_transfer_says_how_far_it_is(tmp_path, wait_until):
+    """While bytes arrive slowly, events tell how many of them have, and of how many."""
+    pipe, sink = tmp_path / "slow", Sink()
+    os.mkfifo(pipe)
+    context = HookContext(events=sink)
+    thread = threading.Thread(
+        target=lambda: plugin.store_artifact(artifact(pipe), str(tmp_path / "a"), context)
+    )
+    thread.start()
+    with open(pipe, "wb") as feed:
+        wait_until(lambda: (feed.write(b"x" * 2**20) and feed.flush()) or sink.events)
+    thread.join()
+
+    event = sink.events[0]
+    assert event.kind == PROGRESS
+    assert event.data["uri"] == (tmp_path / "a").as_uri()
+    assert 0 < event.data["done"] <= (tmp_path / "a").stat().st_size
+
+
 def test_of_many_at_once_exactly_one_gets_the_name(tmp_path):
-    """Threads that store under one name: one wins, whole; the others are told."""
+    """200 threads that store under one name: one wins, whole; the others are told."""
     outcomes = []
-    gate = threading.Barrier(8)
+    gate = threading.Barrier(200)
 
     def attempt(i):
         gate.wait()
@@ -83,7 +125,7 @@ def test_of_many_at_once_exactly_one_gets_the_name(tmp_path):
         except ArtifactError:
             outcomes.append(None)
 
-    threads = [threading.Thread(target=attempt, args=(i,)) for i in range(8)]
+    threads = [threading.Thread(target=attempt, args=(i,)) for i in range(200)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
 
@@ -98,10 +140,10 @@ def test_a_process_that_is_killed_while_storing_leaves_no_artifact(tmp_path, wai
     os.mkfifo(pipe)
     script = (
         "import sys, pathlib\n"
-        "from scalable_core.types import Artifact\n"
+        "from scalable_core.types import Artifact, HookContext\n"
         "from scalable_local import plugin\n"
         "artifact = Artifact(name='a', data=pathlib.Path(sys.argv[1]), run='r')\n"
-        "plugin.store_artifact(artifact, sys.argv[2])\n"
+        "plugin.store_artifact(artifact, sys.argv[2], HookContext())\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(pipe), str(tmp_path / "out/a")])
     with open(pipe, "wb") as feed:
@@ -121,7 +163,7 @@ def test_an_artifact_that_was_changed_is_not_handed_out(tmp_path):
     (tmp_path / "a").write_bytes(b"wrong")
 
     with pytest.raises(ArtifactError, match="not what was stored"):
-        plugin.fetch_artifact(ref, tmp_path / "back")
+        plugin.fetch_artifact(ref, tmp_path / "back", CONTEXT)
 
     assert os.listdir(tmp_path) == ["a"]
 
@@ -131,7 +173,7 @@ def test_what_is_missing_is_named(tmp_path):
     ref = evolve(store(b"x", tmp_path / "a"), uri=(tmp_path / "gone").as_uri())
 
     with pytest.raises(ArtifactError, match="gone cannot be read"):
-        plugin.fetch_artifact(ref, tmp_path / "back")
+        plugin.fetch_artifact(ref, tmp_path / "back", CONTEXT)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
@@ -162,7 +204,7 @@ def test_who_made_it_is_kept(tmp_path):
     """Run, task, component and media type go into the reference."""
     thing = artifact(task="yield", component="model", media_type="text/plain")
 
-    ref = plugin.store_artifact(thing, str(tmp_path / "a"))
+    ref = plugin.store_artifact(thing, str(tmp_path / "a"), CONTEXT)
 
     assert (
         ref.run,

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from scalable_core.errors import ArtifactError
-from scalable_core.types import Artifact, ArtifactRef
+from scalable_core.types import Artifact, ArtifactRef, EventSink, NullSink, TransferProgress
 
 _CHUNK = 1024 * 1024
 
@@ -33,21 +33,29 @@ def local_path(uri: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def store(artifact: Artifact, destination: str, *, provider: str) -> ArtifactRef:
+def store(
+    artifact: Artifact, destination: str, *, provider: str, events: EventSink | None = None
+) -> ArtifactRef:
     """Write an artifact to a path of its own and return where and what it is.
 
-    The bytes are written aside, flushed to disk, and get their name in one step that fails if it is taken.
+    The bytes are written aside, flushed to disk, and get their name in one step that fails if it is taken,
+    unless the artifact says that it may be overwritten.
 
     Raises:
         ArtifactError: Something has that name already, or the folder cannot be written.
     """
     path = local_path(destination).absolute()
     try:
+        if not artifact.overwrite and path.exists():
+            raise _taken(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        progress = TransferProgress(events or NullSink(), path.as_uri(), _size(artifact.data))
         with _aside(path) as aside:
-            digest, size = _copy(artifact.data, aside)
-            _take_name(aside, path)
-        _flush_folder(path.parent)
+            digest, size = _copy(artifact.data, aside, progress, flush=True)
+            if artifact.overwrite:
+                os.replace(aside, path)
+            else:
+                _take_name(aside, path)
     except OSError as error:
         raise ArtifactError(f"{path} cannot be written: {error.strerror or error}") from error
     return ArtifactRef(
@@ -63,16 +71,17 @@ def store(artifact: Artifact, destination: str, *, provider: str) -> ArtifactRef
     )
 
 
-def fetch(ref: ArtifactRef, destination: Path) -> Path:
+def fetch(ref: ArtifactRef, destination: Path, *, events: EventSink | None = None) -> Path:
     """Copy an artifact to a file that gets its name only once its bytes are known to be right.
 
     Raises:
         ArtifactError: It is not there, cannot be read, or is not what ``ref`` says.
     """
     source = local_path(ref.uri)
+    progress = TransferProgress(events or NullSink(), ref.uri, ref.size)
     try:
         with _aside(destination.absolute()) as aside:
-            digest, _ = _copy(source, aside)
+            digest, _ = _copy(source, aside, progress, flush=False)
             if digest != ref.digest:
                 raise ArtifactError(
                     f"{source} is not what was stored: its digest is {digest}, not {ref.digest}",
@@ -97,17 +106,28 @@ def _aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def _copy(data: bytes | Path, to: Path) -> tuple[str, int]:
-    """Write bytes, or those of a file, to a new file and to the disk; return digest and size."""
+def _copy(
+    data: bytes | Path, to: Path, progress: TransferProgress, *, flush: bool
+) -> tuple[str, int]:
+    """Write bytes, or those of a file, to a new file; return digest and size.
+
+    ``flush``: they are on the disk at the end, so that no loss of power leaves a name with half of them.
+    """
     digest, size = hashlib.sha256(), 0
     with open(to, "xb") as out:
         for chunk in _chunks(data):
             out.write(chunk)
             digest.update(chunk)
             size += len(chunk)
-        out.flush()
-        os.fsync(out.fileno())
+            progress.add(len(chunk))
+        if flush:
+            out.flush()
+            os.fsync(out.fileno())
     return f"sha256:{digest.hexdigest()}", size
+
+
+def _size(data: bytes | Path) -> int:
+    return len(data) if isinstance(data, bytes) else data.stat().st_size
 
 
 def _chunks(data: bytes | Path) -> Iterator[bytes]:
@@ -131,15 +151,11 @@ def _take_name(aside: Path, path: Path) -> None:
             path.touch(exist_ok=False)
             os.replace(aside, path)
     except FileExistsError:
-        raise ArtifactError(
-            f"{path} exists already, and an artifact is never overwritten",
-            cure="store it under another name",
-        ) from None
+        raise _taken(path) from None
 
 
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _taken(path: Path) -> ArtifactError:
+    return ArtifactError(
+        f"{path} exists already, and an artifact is not overwritten by itself",
+        cure="store it under another name, or with overwrite=True",
+    )

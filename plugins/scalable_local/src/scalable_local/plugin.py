@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalable_core.hookspecs import hookimpl
-from scalable_local import profile
+from scalable_local import artifacts, profile
 
 if TYPE_CHECKING:
     from distributed.deploy import Cluster
@@ -84,16 +84,14 @@ def release_cluster(record: types.ClusterRecord, context: types.HookContext) -> 
 
 
 @hookimpl
-def store_artifact(artifact: types.Artifact, destination: str) -> types.ArtifactRef:
+def store_artifact(
+    artifact: types.Artifact, destination: str, context: types.HookContext
+) -> types.ArtifactRef:
     """Write an artifact into a folder."""
-    from scalable_local.artifacts import store
-
-    return store(artifact, destination, provider=NAME)
+    return artifacts.store(artifact, destination, provider=NAME, events=context.events)
 
 
 @hookimpl
-def fetch_artifact(ref: types.ArtifactRef, destination: Path) -> Path:
+def fetch_artifact(ref: types.ArtifactRef, destination: Path, context: types.HookContext) -> Path:
     """Copy an artifact out of a folder."""
-    from scalable_local.artifacts import fetch
-
-    return fetch(ref, destination)
+    return artifacts.fetch(ref, destination, events=context.events)
