@@ -41,6 +41,13 @@ def place_of(manifest: Manifest) -> Place:
     return Place(root=stores.cache, remote=StorageOpener(shared) if shared else None)
 
 
+def storage_of(manifest: Manifest) -> str:
+    """Return the folder or URI under which a project keeps what its runs make."""
+    from scalable_core.plan.build import locate_stores
+
+    return locate_stores(manifest, manifest_path().absolute().parent, os.environ).artifacts
+
+
 def key_file(place: Place) -> Path:
     """Return the file of the project's key."""
     return Path(place.root or ".").parent / "cache.key"

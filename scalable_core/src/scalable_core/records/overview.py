@@ -22,7 +22,7 @@ class RunOverview:
     """One run in a list.
 
     Attributes:
-        folder: Where it is.
+        folder: Where it is; None when it is only in the project's storage.
         record: The run.
         started: Epoch seconds.
         wall: Seconds from its start to its end, or to when it was last heard of.
@@ -31,7 +31,7 @@ class RunOverview:
         failed: Calls that ended failed.
     """
 
-    folder: Path
+    folder: Path | None
     record: RunRecord
     started: float
     wall: float

@@ -162,24 +162,37 @@ def find_run(runs: Path, name: str | None = None) -> Path:
         UsageError: There is no such run, or more than one.
     """
     folders = list_runs(runs)
-    if name is None:
-        if folders:
-            return folders[-1]
-        raise UsageError(f"there are no runs in {runs}", cure="make one with: scalable run")
-    if (Path(name) / "run.json").is_file():
+    if name is not None and (Path(name) / "run.json").is_file():
         return Path(name)
-    exact = [folder for folder in folders if folder.name == name]
-    found = exact or [folder for folder in folders if name in folder.name]
+    return runs / choose_run([folder.name for folder in folders], name, str(runs))
+
+
+def choose_run(runs: Sequence[str], name: str | None, where: str) -> str:
+    """Return the one id that a name means.
+
+    Args:
+        runs: Ids, the latest last.
+        name: An id or a part of one that no other has; None stands for the latest.
+        where: Where they are, for what is said.
+
+    Raises:
+        UsageError: None is meant, or more than one.
+    """
+    if name is None and runs:
+        return runs[-1]
+    if name is None:
+        raise UsageError(f"there are no runs in {where}", cure="make one with: scalable run")
+    found = [run for run in runs if run == name] or [run for run in runs if name in run]
     if len(found) == 1:
         return found[0]
     if found:
-        shown = ", ".join(folder.name for folder in found[-4:])
+        shown = ", ".join(found[-4:])
         more = f" and {len(found) - 4} more" if len(found) > 4 else ""
         raise UsageError(
             f"{name!r} is a part of the ids of {len(found)} runs: {shown}{more}",
             cure="give a longer part, such as the two words and the four digits at the end",
         )
-    raise UsageError(f"no run in {runs} has {name!r} in its id", cure="list them: scalable runs")
+    raise UsageError(f"no run in {where} has {name!r} in its id", cure="list them: scalable runs")
 
 
 def seconds_of(moment: str) -> float:

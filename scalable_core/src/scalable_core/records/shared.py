@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,13 +105,16 @@ def shared_runs(storage: Storage) -> list[str]:
                   if rest == "run.json" and _RUN.fullmatch(name))  # fmt: skip
 
 
-def fetch_run(storage: Storage, run: str, runs: Path) -> Path:
+def fetch_run(
+    storage: Storage, run: str, runs: Path, *, only: Collection[str] | None = None
+) -> Path:
     """Copy the records of a run into a folder of runs, over an earlier copy, and return the run's folder.
 
     Args:
         storage: The project's.
         run: The run's id, from `shared_runs`.
         runs: The folder that holds one folder for each run.
+        only: Names of the files that are wanted; all when None.
 
     Raises:
         UsageError: It is not there.
@@ -120,6 +124,8 @@ def fetch_run(storage: Storage, run: str, runs: Path) -> Path:
     tables: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for found in storage.list(f"{PREFIX}{run}/"):
         name, _, piece = found.key.removeprefix(f"{PREFIX}{run}/").partition("/")
+        if only is not None and name not in only:
+            continue
         if not piece and _DOCUMENT.fullmatch(name):
             documents.append(name)
         elif piece.isdecimal() and _TABLE.fullmatch(name):

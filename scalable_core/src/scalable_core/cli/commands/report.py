@@ -47,7 +47,8 @@ def command(
     """Say what happened in a run.
 
     RUN is any part of its id that no other run has, such as brisk-otter, or the path of its folder; without
-    it the latest run is meant. The page of --format html is written into the run's folder.
+    it the latest run is meant. A run of another machine is fetched when its records are in the project's
+    storage. The page of --format html is written into the run's folder.
 
     \b
     scalable report
@@ -65,18 +66,18 @@ def command(
             cure="scalable report --compare A B",
         )
     if compare:
-        return _write(_comparison(compare, form, output), output, quiet=quiet)
+        return _write(_comparison(compare, form, output, quiet=quiet), output, quiet=quiet)
     return _report(run, form, output, only_failures=failures, quiet=quiet)
 
 
 def _report(
     run: str | None, form: str, output: str | None, *, only_failures: bool, quiet: bool
 ) -> int:
-    from scalable_core.cli.history import runs_folder
-    from scalable_core.records.reading import find_run, read_history
+    from scalable_core.cli.shared import find_run_anywhere
+    from scalable_core.records.reading import read_history
     from scalable_core.records.report.document import make_report
 
-    folder = find_run(runs_folder(), run)
+    folder = find_run_anywhere(run, quiet=quiet)
     report = make_report(read_history(folder))
     if form == "html":
         from scalable_core.cli.terminal import say, show
@@ -112,16 +113,16 @@ def _lines(report: Report, form: str, output: str | None, *, only_failures: bool
     return render_failures(report, look) if only_failures else render_report(report, look)
 
 
-def _comparison(names: tuple[str, str], form: str, output: str | None) -> list[str]:
+def _comparison(names: tuple[str, str], form: str, output: str | None, *, quiet: bool) -> list[str]:
     import json
 
-    from scalable_core.cli.history import runs_folder
     from scalable_core.cli.render.comparison import render_comparison
+    from scalable_core.cli.shared import find_run_anywhere
     from scalable_core.cli.terminal import Look, look_of
     from scalable_core.records.compare import compare, comparison_document
-    from scalable_core.records.reading import find_run, read_history
+    from scalable_core.records.reading import read_history
 
-    first, second = (read_history(find_run(runs_folder(), name)) for name in names)
+    first, second = (read_history(find_run_anywhere(name, quiet=quiet)) for name in names)
     comparison = compare(first, second)
     if form == "json":
         return [json.dumps(comparison_document(comparison), indent=2)]

@@ -10,12 +10,17 @@ from scalable_core.cli.options import common_options, json_option
 
 
 @click.command
+@click.option(
+    "--shared", is_flag=True, help="Also those of other machines, from the project's storage."
+)
 @json_option
 @common_options
-def command(as_json: bool, quiet: bool, verbose: int, debug: bool) -> int:
+def command(shared: bool, as_json: bool, quiet: bool, verbose: int, debug: bool) -> int:
     """List the runs of this project, the latest first.
 
-    They are read from .scalable/runs beside the manifest. A run that was killed reads interrupted.
+    They are read from .scalable/runs beside the manifest. A run that was killed reads interrupted. Records of
+    runs on clouds, and of local ones with project.mirror, are in the project's storage too: --shared lists
+    what is only there, and scalable report fetches it.
     """
     from scalable_core.cli.history import runs_folder
     from scalable_core.cli.render.runs import render_runs, runs_document
@@ -23,6 +28,11 @@ def command(as_json: bool, quiet: bool, verbose: int, debug: bool) -> int:
     from scalable_core.records.overview import list_overviews
 
     runs = list_overviews(runs_folder())
+    if shared:
+        from scalable_core.cli.shared import list_shared
+
+        runs += list_shared({run.record.run for run in runs})
+        runs.sort(key=lambda run: run.started, reverse=True)
     if as_json:
         show_json(runs_document(runs))
         return 0

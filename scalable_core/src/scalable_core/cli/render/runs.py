@@ -54,7 +54,7 @@ def runs_document(runs: Sequence[RunOverview]) -> dict[str, Any]:
     listed = [
         {
             **to_data(run.record),
-            "run_dir": str(run.folder),
+            "run_dir": None if run.folder is None else str(run.folder),
             "wall": round(run.wall, 3),
             "counts": {"run": run.ran, "cached": run.cached, "failed": run.failed},
         }
