@@ -3,15 +3,16 @@
     python storage.py        prints the URL it serves, and serves until it is killed
 
 On top of the emulator: many connections at once, kept alive; conditions on generations; listings by page; a
-resumable upload keeps what has arrived when its connection breaks, can be asked and can be dropped; names are kept
-as they are; refusals say what the service says. `POST /__sim__/...` plants faults and tells what was asked:
+resumable upload keeps what has arrived when its connection breaks, can be asked and can be dropped; names are
+kept as they are; refusals say what the service says. `/__sim__/...` plants faults and tells what was asked:
 
-    fault    what to do to the next requests: `times` (1), after `skip` (0), of those with the `method`, with `path` in
-             their address and with headers that start as in `match`:
-             `status` refuse so; `hold` wait so many seconds; `cut` end the answer after so many bytes, or the
-             connection once a resumable upload has kept `keep`; `keep` keep no more of an upload; `alter` flip a bit;
-             `checksum` tell this CRC-32C; `lose` do it, and hang up without an answer
-    log      all requests since the start, as [method, address, status]
+    fault    what to do to the next requests: `times` (1), after `skip` (0), of those with the `method`, with
+             `path` in their address and with headers that start as in `match`:
+             `status` refuse so; `lose` do it, and hang up without an answer; `alter` flip a bit of the answer;
+             `checksum` tell this CRC-32C; `cut` end the answer after so many bytes; `damage` flip a bit on the
+             way in; `keep` keep no more than so many bytes of a resumable upload, then `stall` read no more for
+             so many seconds, or `cut` the connection
+    log      all requests since the start, as [method, address, status]; 0 for those that got no answer
     uploads  resumable uploads that are not finished, as [id, bytes kept]
     tokens   accept these alone; any when there are none
     reset    forget objects, faults, tokens and log
@@ -40,6 +41,7 @@ FAULTS: list[dict] = []
 LOG: list[tuple] = []
 TOKENS: set[str] = set()
 PIECE = 256 * 1024
+PAGE = 50  # the service, too, may give fewer than it is asked for
 
 
 class TruthfulStorage(Storage):
@@ -101,8 +103,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.simulate(url.path.removeprefix("/__sim__/"))
                 return
             self.fault = self.planted()
-            if self.fault.get("hold"):
-                time.sleep(self.fault["hold"])
             if "upload_id" in self.query:
                 self.resume()
                 return
@@ -117,8 +117,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except Refused as no:
             self.refuse(no)
         finally:
-            LOG.append((self.command, self.path, self.status))
+            if not self.status:
+                self.note(0)
             self.wfile.flush()
+
+    def note(self, status: int) -> None:
+        """Keep in the log how a request was answered, before the answer leaves; 0 for none."""
+        self.status = status
+        if not self.path.startswith("/__sim__/"):
+            LOG.append((self.command, self.path, status))
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do
 
@@ -217,8 +224,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if piece and upload in self.storage.resumable:
                     self.storage.add_to_resumable_upload(upload, piece, None, at)
                     at += len(piece)
-            if least == 0 and self.fault.get("cut"):
-                self.hang_up()
+            if least == 0:
+                time.sleep(self.fault.get("stall", 0))
+                if self.fault.get("cut"):
+                    self.hang_up()
 
     def emulate(self, path: str) -> None:
         """Let the emulator answer, page its listings, and do to the answer what a fault asks for."""
@@ -252,7 +261,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # How answers leave
 
     def answer(self, status: int, body: bytes, headers=(), most: int | None = None) -> None:
-        self.status = status
+        self.note(status)
         self.send_response(status, {308: "Resume Incomplete", 499: "Gone"}.get(status))
         for name, value in dict(headers).items():
             self.send_header(name, value)
@@ -336,6 +345,8 @@ class Request:
         kind, body = self.handler.headers.get("Content-Type") or "", self.handler.body
         if kind.startswith("multipart/"):
             (_, meta), (media, content) = split(kind, body)
+            if self.handler.fault.get("damage"):
+                content = content[:-1] + bytes([content[-1] ^ 1])
             return {"meta": json.loads(meta), "content": content, "content-type": media}
         return json.loads(body) if body and kind.startswith("application/json") else body
 
@@ -378,7 +389,8 @@ def split(kind: str, body: bytes) -> list[tuple[str, bytes]]:
 
 def page(listing: dict, query: dict) -> None:
     """Cut a listing to the page that was asked for."""
-    after, most = query.get("pageToken", [""])[0], int(query.get("maxResults", ["1000"])[0])
+    after = query.get("pageToken", [""])[0]
+    most = min(PAGE, int(query.get("maxResults", ["1000"])[0]))
     items = [item for item in listing["items"] if item["name"].encode() > after.encode()]
     items.sort(key=lambda item: item["name"].encode())
     if len(items) > most:

@@ -24,10 +24,8 @@ T = TypeVar("T")
 
 STORAGE_ROOT = "https://storage.googleapis.com"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-#: Seconds to reach a service, to wait for its next byte, and to get a token.
-_CONNECT, _SILENCE, _TOKEN = 10, 30, 30
-#: How long a call may take: as long as bytes come.
-TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
+#: Seconds to get a token.
+_TOKEN = 30
 
 
 class CredentialsError(Exception):
@@ -42,6 +40,11 @@ class CredentialsError(Exception):
     def __init__(self, message: str, cure: str, *, passing: bool = False) -> None:
         super().__init__(message)
         self.message, self.cure, self.passing = message, cure, passing
+
+
+def silence(seconds: float) -> aiohttp.ClientTimeout:
+    """Return how long a call may take: as long as bytes come, and no more than some seconds without any."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=min(10, seconds), sock_read=seconds)
 
 
 class Token:
@@ -121,7 +124,7 @@ class Connection:
         self.root, self.token = root, token
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=64),
-            timeout=TIMEOUT,
+            timeout=silence(30),
             read_bufsize=1024 * 1024,
             trust_env=bool(urllib.request.getproxies()),
         )
@@ -137,7 +140,7 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         data: Any = None,
-        timeout: aiohttp.ClientTimeout = TIMEOUT,
+        timeout: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
         """Send a request with the token; return the answer, its body unread and as it is stored.
 
@@ -173,6 +176,8 @@ class _Background:
 
 _lock = threading.Lock()
 _background: _Background | None = None
+#: A parent's, in a child: to let go of one would take its sockets out of the selector that both share.
+_inherited: list[_Background | None] = []
 
 
 def _loop() -> _Background:
@@ -186,6 +191,7 @@ def _loop() -> _Background:
 def _after_fork() -> None:
     """A child has neither the thread nor a use for the parent's sockets."""
     global _background, _lock
+    _inherited.append(_background)
     _background, _lock = None, threading.Lock()
 
 

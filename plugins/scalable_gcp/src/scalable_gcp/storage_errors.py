@@ -137,6 +137,8 @@ def sentence(
     elif code in (408, 429) or (code or 0) >= 500:
         why = f"Cloud Storage answers {code} again and again{_said(error)}"
         cure = "try again later; https://status.cloud.google.com tells of troubles"
+    elif code == 400 and "crc32c" in str(error).lower():
+        why, cure = f"other bytes have arrived than were sent{_said(error)}", "store it again"
     elif code is not None:
         why, cure = f"Cloud Storage answers {code}{_said(error)}", "see what it says"
     elif isinstance(error, TimeoutError):

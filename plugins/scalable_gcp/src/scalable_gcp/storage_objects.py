@@ -10,7 +10,7 @@ from urllib.parse import quote
 import aiohttp
 from attrs import field, frozen
 
-from scalable_gcp.client import TIMEOUT, Connection
+from scalable_gcp.client import Connection, silence
 from scalable_gcp.storage_digests import Digests, header_crc32c
 from scalable_gcp.storage_errors import FAILURES, Patience, Tries, is_absent, status
 
@@ -67,6 +67,7 @@ class Bucket:
 
     def __init__(self, connection: Connection, name: str, patience: Patience) -> None:
         self.connection, self.name, self.patience = connection, name, patience
+        self.timeout = silence(patience.stall)
 
     def url(self, name: str) -> str:
         """Return where an object is."""
@@ -88,7 +89,9 @@ class Bucket:
     async def describe(self, name: str) -> Resource:
         """Return what the service says of an object."""
         storage = self.connection.storage
-        return await self.again(lambda: storage.download_metadata(self.name, name, timeout=TIMEOUT))
+        return await self.again(
+            lambda: storage.download_metadata(self.name, name, timeout=self.timeout)
+        )
 
     async def insert(self, write: Write, data: bytes) -> Resource:
         """Write a small object in one request and return what the service says of it.
@@ -107,7 +110,7 @@ class Bucket:
                     parameters=write.params,
                     metadata=write.metadata,
                     force_resumable_upload=False,
-                    timeout=TIMEOUT,
+                    timeout=self.timeout,
                 )
                 return found
             except FAILURES as error:
@@ -140,7 +143,7 @@ class Bucket:
         async def call() -> None:
             try:
                 await self.connection.storage.delete(
-                    self.name, name, params=dict(params or {}), timeout=TIMEOUT
+                    self.name, name, params=dict(params or {}), timeout=self.timeout
                 )
             except aiohttp.ClientResponseError as error:
                 if not is_absent(error):
@@ -155,7 +158,7 @@ class Bucket:
             params["pageToken"] = token
         storage = self.connection.storage
         found = await self.again(
-            lambda: storage.list_objects(self.name, params=dict(params), timeout=TIMEOUT)
+            lambda: storage.list_objects(self.name, params=dict(params), timeout=self.timeout)
         )
         return found.get("items", []), found.get("nextPageToken")
 
@@ -191,7 +194,7 @@ class Bucket:
                 if start or end is not None:
                     headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
                 response = await self.connection.call(
-                    "GET", self.url(name), headers=headers, params=params
+                    "GET", self.url(name), headers=headers, params=params, timeout=self.timeout
                 )
                 async with response:
                     generation = generation or response.headers.get("x-goog-generation")

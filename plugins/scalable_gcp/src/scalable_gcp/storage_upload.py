@@ -14,13 +14,10 @@ from typing import IO
 
 import aiohttp
 
-from scalable_gcp.client import TIMEOUT
 from scalable_gcp.storage_errors import FAILURES, DamagedError, status
 from scalable_gcp.storage_objects import Bucket, Resource, Write
 
 _PIECE = 1024 * 1024
-#: The body's own clock ends a connection that stalls; the answer may then take its time.
-_BODY = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT.sock_connect, sock_read=60)
 _FAREWELL = aiohttp.ClientTimeout(total=5)
 
 
@@ -84,6 +81,7 @@ class Upload:
                     "X-Upload-Content-Length": str(self._size),
                 },
                 data=_json({"name": write.name, "contentType": write.media_type, **write.metadata}),
+                timeout=self._bucket.timeout,
             )
         except FAILURES as error:
             if write.create and status(error) == 412:
@@ -157,13 +155,16 @@ class Upload:
                     "Content-Range": f"bytes {start}-{self._size - 1}/{self._size}",
                 },
                 data=body(clock),
-                timeout=_BODY,
+                timeout=self._bucket.timeout,
             )
 
     async def _ask(self, session: str) -> aiohttp.ClientResponse:
         """Ask how many bytes are kept; all of them are an object from then on."""
         return await self._bucket.connection.call(
-            "PUT", session, headers={"Content-Range": f"bytes */{self._size}"}
+            "PUT",
+            session,
+            headers={"Content-Range": f"bytes */{self._size}"},
+            timeout=self._bucket.timeout,
         )
 
     async def _drop(self, session: str) -> None:
