@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
+from scalable_core.plan.band import past_ratios, with_past_errors
 from scalable_core.plan.simulate import Durations, GroupBounds, Stage, simulate
 from scalable_core.types import (
     Forecast,
@@ -50,6 +51,8 @@ def make_forecast(
     else:
         known = _from_history(plan, history) or _from_expect(plan)
         forecast = _simulated(plan, known, profile) if known else _unknown(plan)
+        if forecast.known:
+            forecast = with_past_errors(forecast, past_ratios(history, plan.target.name))
     return forecast if output_size is None else evolve(forecast, output_bytes=output_size)
 
 
@@ -132,6 +135,7 @@ def _simulated(plan: Plan, known: _Known, profile: ServiceProfile) -> Forecast:
         output_bytes=known.output,
         download_bytes=known.download,
         groups=groups,
+        known=True,
     )
 
 

@@ -29,7 +29,7 @@ class PastRuns:
         newest = sorted(self._folder.glob("*/run.json"), reverse=True)[:_RUNS]
         documents = [(path.parent.name, _read(path)) for path in newest]
         return [
-            PastRun(run=name, target=str(document.get("target")))
+            PastRun(run=name, target=str(document.get("target")), ratio=_ratio(document))
             for name, document in documents
             if document.get("status") == "done"
         ]
@@ -56,6 +56,17 @@ class PastRuns:
         rows = read_rows(path, ArtifactRef) if path.is_file() else ()
         sizes = {row.uri: row.size for row in rows}  # of what was overwritten only the last counts
         return sum(sizes.values()) if sizes else None
+
+
+def _ratio(document: Mapping[str, Any]) -> float | None:
+    """What a run cost by what it was expected to cost, where the difference is the estimate's error."""
+    cost = document.get("cost")
+    if not isinstance(cost, dict) or not cost.get("comparable"):
+        return None
+    spent, estimate = cost.get("spent"), cost.get("estimate")
+    if not isinstance(spent, (int, float)) or not isinstance(estimate, (int, float)):
+        return None
+    return spent / estimate if estimate > 0 else None
 
 
 def _past_task(task: Mapping[str, Any]) -> PastTask:

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from scalable_core.records.cost import CostSummary, summarise_cost
 from scalable_core.records.reading import RunHistory, last_of_each_call
 from scalable_core.types import CacheRow, TaskRow, to_data
 
@@ -123,6 +124,7 @@ class RunSummary:
         most_workers: Most workers at one time, where it was looked.
         spent: What was paid, in the plan's currency; None when unknown.
         expected: What the plan expected it to cost; None when unknown.
+        cost: The two side by side.
     """
 
     run: str
@@ -136,6 +138,7 @@ class RunSummary:
     most_workers: int
     spent: float | None
     expected: float | None
+    cost: CostSummary
     tasks: tuple[TaskSummary, ...]
     workers: tuple[WorkerSummary, ...]
     cache: CacheSummary
@@ -147,6 +150,7 @@ def summarise(history: RunHistory) -> RunSummary:
     workers = _summarise_workers(history)
     present = sum(worker.present for worker in workers)
     busy = sum(worker.busy for worker in workers)
+    cost = summarise_cost(history)
     return RunSummary(
         run=history.record.run,
         status=history.record.status,
@@ -157,8 +161,9 @@ def summarise(history: RunHistory) -> RunSummary:
         cached=sum(task.cached for task in tasks),
         utilisation=min(busy / present, 1.0) if present else None,
         most_workers=max((row.workers for row in history.resources), default=len(workers)),
-        spent=_sum_of(row.get("amount") for row in history.cost),
-        expected=(history.plan.get("cost") or {}).get("expected"),
+        spent=cost.spent,
+        expected=cost.expected,
+        cost=cost,
         tasks=tasks,
         workers=workers,
         cache=summarise_cache(history.cache, history.tasks),
@@ -308,8 +313,3 @@ def natural(name: str) -> list[tuple[int, int, str]]:
             digits = ""
         parts.append((1, 0, character))
     return parts
-
-
-def _sum_of(values: Iterable[Any]) -> float | None:
-    known = [float(value) for value in values if isinstance(value, (int, float))]
-    return sum(known) if known else None

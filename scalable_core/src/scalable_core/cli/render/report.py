@@ -10,6 +10,7 @@ from scalable_core.records.failures import FailureGroup
 from scalable_core.records.report.document import Report
 from scalable_core.records.report.words import (
     bound_text,
+    cost_lines,
     count,
     failure_facts,
     money,
@@ -46,7 +47,13 @@ def render_report(report: Report, look: Look) -> list[str]:
         look,
     )
     lines = [*head, ""]
-    for part in (_tasks(report, look), _workers(report, look), _cache(report, look)):
+    parts = (
+        _tasks(report, look),
+        _workers(report, look),
+        _cache(report, look),
+        _cost(report, look),
+    )
+    for part in parts:
         lines += [*part, ""] if part else []
     if report.failures:
         lines += [look.paint("FAILED", "bold"), *_short_failures(report.failures, look), ""]
@@ -126,6 +133,13 @@ def _cache(report: Report, look: Look) -> list[str]:
     for problem in cache.problems:
         lines += wrap(clean(problem), look, first=f"{_INDENT}! ", rest=_INDENT * 2)
     return lines
+
+
+def _cost(report: Report, look: Look) -> list[str]:
+    lines = [look.paint("COST", "bold")]
+    for line in cost_lines(report):
+        lines += wrap(clean(line), look, first=_INDENT, rest=_INDENT * 2)
+    return lines if len(lines) > 1 else []
 
 
 def _short_failures(groups: Sequence[FailureGroup], look: Look) -> list[str]:

@@ -10,8 +10,8 @@ from scalable_core.cli.render.table import Cell, table
 from scalable_core.cli.terminal import Look, clean
 from scalable_core.records.overview import RunOverview
 from scalable_core.records.report.words import short_id
-from scalable_core.types import to_data
-from scalable_core.types.units import format_duration
+from scalable_core.types import RunCost, to_data
+from scalable_core.types.units import format_duration, format_usd
 
 RUNS_SCHEMA = "scalable.runs/1"
 
@@ -34,7 +34,9 @@ def render_runs(runs: Sequence[RunOverview], look: Look, *, now: float | None = 
         now: Epoch seconds; the present when None.
     """
     moment = time.time() if now is None else now
-    rows: list[Sequence[Cell]] = [[(head, "dim") for head in _HEADS]]
+    paid = any(run.record.cost is not None for run in runs)
+    heads = (*_HEADS, "EST", "SPENT") if paid else _HEADS
+    rows: list[Sequence[Cell]] = [[(head, "dim") for head in heads]]
     for run in runs:
         record = run.record
         wall = moment - run.started if record.status == "running" else run.wall
@@ -45,8 +47,15 @@ def render_runs(runs: Sequence[RunOverview], look: Look, *, now: float | None = 
             (record.status, _STYLES[record.status]),
             f"{run.ran} / {run.cached} / {run.failed}",
             format_duration(wall),
+            *(_money(record.cost) if paid else ()),
         ])  # fmt: skip
-    return table(rows, look, align="llllrr", shrink=0, spare=[2])
+    return table(rows, look, align="llllrr" + "rr" * paid, shrink=0, spare=[2])
+
+
+def _money(cost: RunCost | None) -> tuple[str, str]:
+    if cost is None:
+        return "-", "-"
+    return "?" if cost.estimate is None else format_usd(cost.estimate), format_usd(cost.spent)
 
 
 def runs_document(runs: Sequence[RunOverview]) -> dict[str, Any]:

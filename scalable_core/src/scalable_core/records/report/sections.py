@@ -7,10 +7,12 @@ from html import escape
 from typing import Any
 
 from scalable_core.records.advice import COVERAGE, Advice
+from scalable_core.records.cost import paid_rows
 from scalable_core.records.failures import FailureGroup
 from scalable_core.records.report.document import Report
 from scalable_core.records.report.words import (
     bound_text,
+    cost_lines,
     count,
     failure_facts,
     seconds,
@@ -18,7 +20,7 @@ from scalable_core.records.report.words import (
     sources_text,
 )
 from scalable_core.records.summary import Spread, TaskSummary, WorkerSummary
-from scalable_core.types.units import format_duration
+from scalable_core.types.units import format_duration, format_usd
 
 #: Tasks that have a colour of their own in the timeline.
 _COLOURS = 6
@@ -39,6 +41,7 @@ def render_sections(report: Report, charts: dict[str, Any]) -> str:
         _tasks(report.summary.tasks),
         _workers(report.summary.workers, charts),
         _cache(report),
+        _cost(report),
         _advice(report.advice),
         _artifacts(report),
     ]
@@ -205,6 +208,19 @@ def _cache(report: Report) -> str:
         rows = [[escape(task.task), f"{task.cached:,}", f"{task.calls:,}"] for task in cached]
         body += _table(["Task", "Cached", "Calls"], rows)
     return _section("Cache", " ".join(words), body)
+
+
+def _cost(report: Report) -> str:
+    lines = cost_lines(report)
+    if not lines:
+        return ""
+    body = "\n".join(f"<p>{escape(line)}</p>" for line in lines[1:])
+    rows = [
+        [escape(name), f"{hours:,.2f} h", format_usd(price), format_usd(amount)]
+        for name, hours, price, amount in paid_rows(report.history)
+    ]
+    table = _table(["Paid for", "Time", "-USD an hour", "USD"], rows) if rows else ""
+    return _section("Cost", f"{escape(lines[0].capitalize())}.", f"{table}\n{body}")
 
 
 def _advice(advice: Sequence[Advice]) -> str:

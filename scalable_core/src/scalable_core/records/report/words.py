@@ -6,7 +6,7 @@ from scalable_core.records.advice import Advice, Bound
 from scalable_core.records.failures import FailureGroup
 from scalable_core.records.report.document import Report
 from scalable_core.records.summary import CacheSummary, RunSummary
-from scalable_core.types.units import format_duration, format_size
+from scalable_core.types.units import format_duration, format_size, format_usd
 
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 
@@ -41,16 +41,40 @@ def money(report: Report) -> tuple[str, str]:
     unpriced = estimate.get("unpriced") or ()
     expected = summary.expected
     if summary.spent is not None:
-        return f"{symbol}{summary.spent:,.2f}", (
-            "" if expected is None else f"estimate {symbol}{expected:,.2f}"
-        )
+        error = "" if summary.cost.error is None else f", {summary.cost.error:+.0%}"
+        note = "" if expected is None else f"estimate {_usd(expected, symbol)}{error}"
+        return _usd(summary.spent, symbol), note
     if expected is None:
         return "?", "not known"
     lines = estimate.get("lines") or ()
     if not expected and not unpriced and all(line.get("unit_price") == 0 for line in lines):
         return "none", "nothing is billed"
     more = f", {count(len(unpriced), 'line')} not priced" if unpriced else ""
-    return f"{symbol}{expected:,.2f}", f"estimated before the run{more}"
+    return _usd(expected, symbol), f"estimated before the run{more}"
+
+
+def cost_lines(report: Report) -> list[str]:
+    """Return what a run cost beside its estimate, and why they differ; empty when it was not watched."""
+    cost = report.summary.cost
+    if cost.spent is None:
+        return []
+    symbol = _SYMBOLS.get((report.history.plan.get("cost") or {}).get("currency", "USD"), "")
+    text = f"spent {_usd(cost.spent, symbol)}"
+    if cost.budget is not None:
+        text += f" of {_usd(cost.budget, symbol)}"
+    if cost.expected is not None:
+        text += f", estimate {_usd(cost.expected, symbol)}"
+        if cost.low is not None and cost.high is not None and cost.low != cost.high:
+            text += f" (p10-p90 {_usd(cost.low, symbol)} - {_usd(cost.high, symbol)})"
+        text += "" if cost.error is None else f", {cost.error:+.0%}"
+    lines = [text]
+    if cost.reasons and (cost.error is None or abs(cost.error) >= 0.01):
+        lines.append(f"because {'; '.join(cost.reasons)}")
+    return [*lines, f"prices: snapshot {cost.snapshot}"] if cost.snapshot else lines
+
+
+def _usd(amount: float, symbol: str) -> str:
+    return format_usd(amount).replace("$", symbol)
 
 
 def sources_text(cache: CacheSummary) -> str:
