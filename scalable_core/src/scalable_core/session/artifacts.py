@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,18 +15,18 @@ from attrs import frozen
 
 from scalable_core.artifacts import INDEX, artifact_uri, plain_place
 from scalable_core.artifacts.index import index_document, place_of
-from scalable_core.artifacts.task import Place, as_reference, folder_mark, run_here, run_over
+from scalable_core.artifacts.task import as_reference, run_here, run_over
 from scalable_core.artifacts.transfer import digest_at, digest_of, open_place, store, store_once
 from scalable_core.artifacts.transfer import fetch as fetch_one
 from scalable_core.artifacts.value import Row, store_value
 from scalable_core.errors import ArtifactError, ScalableError, UsageError
 from scalable_core.plugins import PluginHost
-from scalable_core.types import Artifact, ArtifactRef, Event, HookContext, Storage, to_data
+from scalable_core.types import Artifact, ArtifactRef, Event, HookContext, Plan, Storage, to_data
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from scalable_core.artifacts.relay import Listener
+    from scalable_core.session.serving import Serving
 
 #: Artifacts that are fetched, checked or removed at one time.
 _AT_ONCE = 8
@@ -60,7 +59,7 @@ class RunArtifacts:
         run: The run's id.
         project: The project's name.
         host: The plugins.
-        context: Makes the context of a call.
+        context: Makes the context of a call of a hook.
         refs: What is there.
         record: Takes a row for the run's own records.
     """
@@ -77,13 +76,32 @@ class RunArtifacts:
         record: Callable[[Row], None] = lambda row: None,
     ) -> None:
         self.storage, self.run = plain_place(storage), run
-        self._project, self._host, self._context, self._record = project, host, context, record
+        self.context = context
+        self._project, self._host, self._record = project, host, record
         self._refs = {ref.name: ref for ref in refs}
         self._lock = threading.Lock()
         self._saving = threading.Lock()
         self._timer: threading.Timer | None = None
-        self._incoming: tempfile.TemporaryDirectory[str] | None = None
-        self._listener: Listener | None = None
+        self._serving: Serving | None = None
+
+    @classmethod
+    def of_run(
+        cls,
+        plan: Plan,
+        run: str,
+        host: PluginHost,
+        context: Callable[[], HookContext],
+        append: Callable[[str, Row], None],
+    ) -> RunArtifacts:
+        """Return those of a run that begins; ``append`` takes a row for a table of its records."""
+        return cls(
+            storage=plan.stores.artifacts,
+            run=run,
+            project=plan.project.name,
+            host=host,
+            context=context,
+            record=lambda row: append("artifacts", row),
+        )
 
     def __iter__(self) -> Iterator[ArtifactRef]:
         with self._lock:
@@ -139,7 +157,7 @@ class RunArtifacts:
             artifact = Artifact(
                 name=name, data=data, media_type=media_type, run=self.run, overwrite=overwrite
             )
-            ref = store(artifact, self._uri(name), host=self._host, context=self._context())
+            ref = store(artifact, self._uri(name), host=self._host, context=self.context())
             new.append(ref)
             return _row(ref)
 
@@ -215,43 +233,43 @@ class RunArtifacts:
 
     def serve(self, client: Client) -> None:
         """Let calls on the workers of a cluster store artifacts, and `store_artifact` in this process."""
-        from scalable_core.artifacts.relay import ArtifactRelay, Listener, PlacePlugin
+        from scalable_core.session.serving import Serving
 
-        context = self._context()
-        place = Place(
-            storage=self.storage,
-            run=self.run,
-            project=self._project,
-            workdir=str(context.workdir),
-            mark=folder_mark(self.storage if "://" not in self.storage else str(context.workdir)),
-        )
-        client.register_plugin(ArtifactRelay(client.id))
-        client.register_plugin(PlacePlugin(place))
-        self._listener = Listener(client, self.answer)
+        self._serving = Serving(self, client)
         run_here(self.store)
 
-    def answer(self, message: Mapping[str, Any]) -> Row:
-        """Do what a worker asks: note what it has stored, or take what it cannot store itself.
+    def store_for_task(self, artifact: Artifact) -> ArtifactRef:
+        """Store what a task has made, or find that the task has stored it in an earlier attempt.
 
         Raises:
-            ArtifactError: It cannot be stored, or another task has stored it.
+            ArtifactError: Other bytes have the name, or another task has made them, or it cannot be stored.
         """
-        if message["do"] == "note":
-            return _row(self._note_of_task(as_reference(message["row"]), new=message["new"]))
-        path = self._incoming_file(message["transfer"])
-        if message["do"] == "take":
-            with path.open("ab") as file:
-                file.write(message["data"])
-            return {}
-        data: bytes | Path = message["data"]
-        if path.exists():
-            with path.open("ab") as file:
-                file.write(message["data"])
-            data = path
-        try:
-            return self._store_for_worker(message, data)
-        finally:
-            path.unlink(missing_ok=True)
+        ref, new = store_once(
+            artifact,
+            artifact_uri(self.storage, self.run, artifact.name),
+            host=self._host,
+            context=self.context(),
+            known=lambda: self._refs.get(artifact.name),
+        )
+        return self.note_for_task(ref, new=new)
+
+    def note_for_task(self, ref: ArtifactRef, *, new: bool) -> ArtifactRef:
+        """Note what a task has stored now, or, unless ``new``, in an earlier attempt.
+
+        Raises:
+            ArtifactError: Another task has stored it, or the workflow.
+        """
+        known = self._refs.get(ref.name)
+        if known is None or new:
+            self._note(ref)
+            return ref
+        if (known.task, known.digest) == (ref.task, ref.digest):
+            return known
+        maker = "the workflow" if known.task is None else f"task {known.task!r}"
+        raise ArtifactError(
+            f"{known.uri} exists already: {maker} has stored it",
+            cure="store it under another name, or with overwrite=True",
+        )
 
     def save(self) -> None:
         """Write the list of what there is beside it.
@@ -267,8 +285,8 @@ class RunArtifacts:
     def close(self) -> None:
         """Serve no longer, and write the list for the last time, if anything was stored since."""
         run_over(self.store)
-        if self._listener is not None:
-            self._listener.close()
+        if self._serving is not None:
+            self._serving.close()
         with self._lock:
             timer, self._timer = self._timer, None
         if timer is not None:
@@ -277,42 +295,11 @@ class RunArtifacts:
                 self.save()
             except ScalableError as error:
                 self._say_failed(error)
-        if self._incoming is not None:
-            self._incoming.cleanup()
 
     def _say_failed(self, error: ScalableError) -> None:
         message = f"the list of the run's artifacts was not written beside them: {error.message}"
-        self._context().events.emit(
+        self.context().events.emit(
             Event(time=time.time(), kind="artifacts.failed", message=message)
-        )
-
-    def _store_for_worker(self, message: Mapping[str, Any], data: bytes | Path) -> Row:
-        artifact = Artifact(data=data, run=self.run, **message["artifact"])
-        if digest_of(data) != message["digest"]:
-            raise ArtifactError(
-                f"artifact {artifact.name!r} did not arrive as it was sent", cure="try it again"
-            )
-        ref, new = store_once(
-            artifact,
-            self._uri(artifact.name),
-            host=self._host,
-            context=self._context(),
-            known=lambda: self._refs.get(artifact.name),
-        )
-        return _row(self._note_of_task(ref, new=new))
-
-    def _note_of_task(self, ref: ArtifactRef, *, new: bool) -> ArtifactRef:
-        """Note what a task has stored, now or in an earlier attempt."""
-        known = self._refs.get(ref.name)
-        if known is None or new:
-            self._note(ref)
-            return ref
-        if (known.task, known.digest) == (ref.task, ref.digest):
-            return known
-        maker = "the workflow" if known.task is None else f"task {known.task!r}"
-        raise ArtifactError(
-            f"{known.uri} exists already: {maker} has stored it",
-            cure="store it under another name, or with overwrite=True",
         )
 
     def _note(self, ref: ArtifactRef) -> None:
@@ -345,11 +332,11 @@ class RunArtifacts:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArtifactError(f"{target.parent} cannot be made: {error.strerror}") from None
-        fetch_one(ref, target, host=self._host, context=self._context())
+        fetch_one(ref, target, host=self._host, context=self.context())
 
     def _check(self, ref: ArtifactRef) -> Check:
         try:
-            place = open_place(place_of(ref), host=self._host, context=self._context())
+            place = open_place(place_of(ref), host=self._host, context=self.context())
             digest, size = digest_at(place, ref.name)
         except FileNotFoundError:
             return Check(ref=ref, problem="is not there")
@@ -374,14 +361,8 @@ class RunArtifacts:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _incoming_file(self, transfer: str) -> Path:
-        with self._lock:
-            if self._incoming is None:
-                self._incoming = tempfile.TemporaryDirectory(prefix="scalable-")
-        return Path(self._incoming.name) / transfer
-
     def _place(self) -> Storage:
-        return open_place(self.storage, host=self._host, context=self._context())
+        return open_place(self.storage, host=self._host, context=self.context())
 
     def _uri(self, name: str) -> str:
         return artifact_uri(self.storage, self.run, name)

@@ -114,7 +114,7 @@ class ScalableClient(Client):
             key = self._unless_failed(key)
         elif self._has_failed(key):
             self.retry([Future(key, self)])
-        run = func if actor or actors else route.wrap(func)
+        run = func if actor or actors else route.wrap(route.storing(func))
         return self._submit(route, run, key, args, dask)
 
     def _submit(
@@ -167,7 +167,7 @@ class ScalableClient(Client):
             futures = self._map_kept(self._kept, route, func, task, iterables, dask)
             if futures is not None:
                 return futures
-        run = route.wrap(func)
+        run = route.wrap(route.storing(func))
         if not isinstance(key, list):
             key = key or route.name
             if pure and self._any_failed(key):
@@ -213,7 +213,7 @@ class ScalableClient(Client):
         name = kept.name(found, route.name) if key is None else key
         run = route.wrap(
             CachedCall(
-                function=func,
+                function=route.storing(func),
                 key=found.key,
                 note=kept.note(found),
                 place=kept.place,
@@ -246,7 +246,7 @@ class ScalableClient(Client):
         found = [kept.key(keys, args, words, route.name) for args in calls]
         if any(each is None for each in found):
             return None
-        run = route.wrap(CachedMap(func, kept.place, recompute=options.recompute))
+        run = route.wrap(CachedMap(route.storing(func), kept.place, recompute=options.recompute))
         futures: dict[Any, Future] = {}
         missing: dict[Any, tuple[Any, ...]] = {}
         names = []

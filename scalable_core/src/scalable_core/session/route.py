@@ -15,6 +15,7 @@ from attrs import frozen
 from dask.utils import funcname  # noqa: TID253
 from distributed import Client  # noqa: TID253
 
+from scalable_core.artifacts.outputs import StoringCall
 from scalable_core.cluster import task_resource
 from scalable_core.errors import UsageError
 from scalable_core.member.measure import measured
@@ -35,6 +36,7 @@ class Route:
         retries: How often a failed call is tried again.
         transient_only: The retries are for failures that may not come back.
         timeout: Seconds that one attempt may take; None for any.
+        outputs: Files that the call writes, stored as artifacts when it has returned.
     """
 
     name: str
@@ -43,6 +45,22 @@ class Route:
     retries: int | None
     transient_only: bool
     timeout: float | None
+    outputs: tuple[str, ...] = ()
+
+    def storing(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, with its outputs stored when it has returned.
+
+        Raises:
+            UsageError: It has outputs, and is a coroutine function.
+        """
+        if not self.outputs:
+            return function
+        if inspect.iscoroutinefunction(function):
+            raise UsageError(
+                f"task {self.name!r} has outputs, and {funcname(function)} is a coroutine function",
+                cure="make it a function, or store its files itself with scalable.store_artifact",
+            )
+        return StoringCall(function, self.outputs)
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what the worker runs: the function, measured, and stopped when it takes too long."""
@@ -84,6 +102,7 @@ def find_route(
         raise TypeError(f"the first argument must be a function, not {type(func).__name__}")
     timeout = _take_timeout(func, kwargs)
     name, component, transient_only = funcname(func), tag, False
+    outputs: tuple[str, ...] = ()
     if task is not None:
         known = plan.tasks.get(task)
         if known is None:
@@ -93,7 +112,7 @@ def find_route(
                 f"task {task!r} runs on component {known.component!r}, not on {tag!r}",
                 cure="leave out tag=, or change the task's component in the manifest",
             )
-        name, component = task, known.component
+        name, component, outputs = task, known.component, known.outputs
         transient_only = retries is None and known.retries > 0
         retries = known.retries if retries is None else retries
         timeout = known.timeout if timeout is None else timeout
@@ -117,6 +136,7 @@ def find_route(
         retries=retries,
         transient_only=transient_only,
         timeout=timeout,
+        outputs=outputs,
     )
 
 

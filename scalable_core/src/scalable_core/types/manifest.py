@@ -94,7 +94,9 @@ class Task:
         default=False, help="Keep results and reuse them while code and inputs are the same."
     )
     outputs: tuple[str, ...] = option(
-        default=(), help="Files each call writes, stored as artifacts."
+        default=(),
+        help="Files each call writes, such as results/{year}.csv with the call's argument year;"
+        " stored as artifacts when it has returned.",
     )
     retries: int = option(default=0, minimum=0, help="How often a failed call is tried again.")
     timeout: float | None = option(
