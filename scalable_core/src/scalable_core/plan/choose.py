@@ -162,7 +162,9 @@ def search(
 
 
 def worker_counts(fewest: int, most: int) -> tuple[int, ...]:
-    """Return numbers of workers from the fewest to the most, each about as many times the one before."""
+    """Return numbers of workers from the fewest to the most: few ones all, else in equal ratios."""
+    if most - fewest < _STEPS:
+        return tuple(range(fewest, most + 1))
     ratio = most / fewest
     steps = range(_STEPS)
     return tuple(sorted({round(fewest * ratio ** (step / (_STEPS - 1))) for step in steps}))

@@ -33,7 +33,7 @@ class Appraiser:
         output_size: int | None = None,
     ) -> None:
         self.host = host
-        self.history: History = _Remembered(PastRuns(Path(plan.stores.records)))
+        self._history: History = _Remembered(PastRuns(Path(plan.stores.records)))
         self.context = HookContext(
             project=plan.project.name, workdir=Path(plan.manifest).parent, dry_run=True
         )
@@ -56,7 +56,7 @@ class Appraiser:
         key = (plan.target.name, profile, plan.adaptive, plan.minimum, plan.maximum, bounds)
         if key not in self._forecasts:
             self._forecasts[key] = make_forecast(
-                plan, history=self.history, profile=profile, **self._asked
+                plan, history=self._history, profile=profile, **self._asked
             )
         return self._forecasts[key]
 

@@ -13,7 +13,6 @@ from scalable_core.errors import ScalableError, UsageError
 from scalable_core.manifest import list_targets
 from scalable_core.plan import build_plan
 from scalable_core.plan.choose import Objective, Wish, fewest_workers, search
-from scalable_core.plan.forecast import tasks_are_known
 from scalable_core.plan.ways import Choice, Comparison, NoWay, Way
 from scalable_core.plugins import PluginHost
 from scalable_core.session.appraise import Appraiser
@@ -139,13 +138,13 @@ def choose_plan(
             cure="allow more, or lower the target's minimum",
         )
     appraise = Appraiser(plan, host=host, output_size=output_size)
-    if not tasks_are_known(plan, appraise.history):
+    own = Way(target=plan.target.name, label=_capacity(plan), plan=appraise(plan))
+    if own.plan.forecast is None or not own.plan.forecast.known:
         raise UsageError(
             f"how long a run on {plan.target.name!r} takes with more or fewer workers is not known:"
             " there is no earlier run, and no task expects both count and duration",
             cure="run it once, or write for a task: expect: {count: 500, duration: 90s}",
         )
-    own = Way(target=plan.target.name, label=_capacity(plan), plan=appraise(plan))
     others = _others(plan, appraise)
     kinds = [own, *(way for way in others if not _needs_other_images(way.plan, plan))]
     choice = search(kinds, wish, most=most, appraise=appraise)
