@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from scalable_aws.prices import price_snapshot as price_snapshot
 from scalable_core.errors import NotInThisVersionError
 from scalable_core.hookspecs import hookimpl
 
@@ -59,19 +60,16 @@ def variants(plan: types.Plan, context: types.HookContext) -> Sequence[types.Pla
 @hookimpl
 def provision_cluster(plan: types.Plan) -> NoReturn:
     """Say that this version starts nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-aws can plan target {plan.target.name!r}, and cannot start it yet",
-        cure="run with --target local, or install a later version of scalable-aws",
-    )
+    said = f"this version of scalable-aws can plan target {plan.target.name!r}, and cannot start it yet"
+    cure = "run with --target local, or install a later version of scalable-aws"
+    raise NotInThisVersionError(said, cure=cure)
 
 
 @hookimpl
 def release_cluster(record: types.ClusterRecord) -> NoReturn:
     """Say that this version releases nothing, as it starts nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-aws cannot release the cluster of {record.run}; a later one made it",
-        cure="install the version of scalable-aws that started it",
-    )
+    said = f"this version of scalable-aws cannot release the cluster of {record.run}; a later one made it"
+    raise NotInThisVersionError(said, cure="install the version of scalable-aws that started it")
 
 
 @hookimpl

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from attrs import evolve
 
-from scalable_core.types.prices import MachineType, Price, PriceBook
-from scalable_core.types.snapshot import price_folder
+from scalable_core.hookspecs import hookimpl
+from scalable_core.types import HookContext
+from scalable_core.types.prices import MachineType, Price, PriceBook, PriceSnapshot
+from scalable_core.types.snapshot import price_folder, read_snapshot
 
 DATA = Path(__file__).parent / "data"
 
@@ -23,6 +25,17 @@ _BURSTING = {"t3": 1.0, "t3a": 1.0, "t4g": 0.8}
 def price_book(region: str) -> PriceBook:
     """Return the prices of a region; a region that is not known has the global ones alone."""
     return _book(price_folder("aws", DATA), region)
+
+
+@hookimpl
+def price_snapshot(refresh: bool, context: HookContext) -> PriceSnapshot:
+    """Return which prices estimates are made with; with `refresh`, today's are fetched before."""
+    notes: tuple[str, ...] = ()
+    if refresh:
+        from scalable_aws.refresh import refresh_prices
+
+        notes = refresh_prices(context)
+    return read_snapshot("aws", DATA, notes=notes)
 
 
 @lru_cache(maxsize=64)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from scalable_core.errors import NotInThisVersionError
 from scalable_core.hookspecs import hookimpl
+from scalable_gcp.prices import price_snapshot as price_snapshot
 
 if TYPE_CHECKING:
     from scalable_core import types
@@ -60,19 +61,16 @@ def variants(plan: types.Plan, context: types.HookContext) -> Sequence[types.Pla
 @hookimpl
 def provision_cluster(plan: types.Plan) -> NoReturn:
     """Say that this version starts nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-gcp can plan target {plan.target.name!r}, and cannot start it yet",
-        cure="run with --target local, or install a later version of scalable-gcp",
-    )
+    said = f"this version of scalable-gcp can plan target {plan.target.name!r}, and cannot start it yet"
+    cure = "run with --target local, or install a later version of scalable-gcp"
+    raise NotInThisVersionError(said, cure=cure)
 
 
 @hookimpl
 def release_cluster(record: types.ClusterRecord) -> NoReturn:
     """Say that this version releases nothing, as it starts nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-gcp cannot release the cluster of {record.run}; a later one made it",
-        cure="install the version of scalable-gcp that started it",
-    )
+    said = f"this version of scalable-gcp cannot release the cluster of {record.run}; a later one made it"
+    raise NotInThisVersionError(said, cure="install the version of scalable-gcp that started it")
 
 
 @hookimpl

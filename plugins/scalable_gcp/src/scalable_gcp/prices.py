@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from scalable_core.types.prices import MachineType, Price, PriceBook
-from scalable_core.types.snapshot import price_folder
+from scalable_core.hookspecs import hookimpl
+from scalable_core.types import HookContext
+from scalable_core.types.prices import MachineType, Price, PriceBook, PriceSnapshot
+from scalable_core.types.snapshot import price_folder, read_snapshot
 
 DATA = Path(__file__).parent / "data"
 
@@ -17,6 +19,17 @@ _SUSTAINED = {"n1": 0.3, "f1": 0.3, "g1": 0.3, "m1": 0.3, "n2": 0.2, "n2d": 0.2,
 def price_book(region: str) -> PriceBook:
     """Return the prices of a region; a region that is not known has the global ones alone."""
     return _book(price_folder("gcp", DATA), region)
+
+
+@hookimpl
+def price_snapshot(refresh: bool, context: HookContext) -> PriceSnapshot:
+    """Return which prices estimates are made with; with `refresh`, today's are fetched before."""
+    notes: tuple[str, ...] = ()
+    if refresh:
+        from scalable_gcp.refresh import refresh_prices
+
+        notes = refresh_prices(context)
+    return read_snapshot("gcp", DATA, notes=notes)
 
 
 @lru_cache(maxsize=64)

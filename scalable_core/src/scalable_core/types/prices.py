@@ -214,7 +214,8 @@ def _machine(row: dict[str, str], as_of: str, source: str) -> MachineType:
         if not text:
             return None
         usd = float(text)
-        return Price(usd=usd, low=usd, high=usd, as_of=as_of, source=source)
+        date = row.get("as_of") or as_of  # a row may be older than its file
+        return Price(usd=usd, low=usd, high=usd, as_of=date, source=source)
 
     return MachineType(
         name=row["type"],

@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from scalable_core.types.prices import MACHINE_COLUMNS, PRICE_COLUMNS
 from scalable_core.types.snapshot import price_folder, price_home, seal, use
 
 #: A price that moved by more than this factor is taken for a mistake, of the service or of ours.
 MOST_CHANGE = 3.0
+
+#: An answer with fewer machine types than this share of the old ones is not whole.
+LEAST_MACHINES = 0.8
 
 Row = Mapping[str, str]
 #: Service and item of a price.
@@ -33,6 +36,7 @@ class Batch:
         rows: One price each, with the columns of a region's file.
         machines: The same for machine types, which replace all that the region had; None leaves those.
         expected: What an answer must have when the old prices have it.
+        singly: Rows that cannot be believed are left out, and the others are taken.
         fault: Why there is nothing; None when the answer came whole.
     """
 
@@ -41,6 +45,7 @@ class Batch:
     rows: tuple[Row, ...] = ()
     machines: tuple[Row, ...] | None = None
     expected: frozenset[Key] = frozenset()
+    singly: bool = False
     fault: str | None = None
 
 
@@ -70,11 +75,15 @@ def take(
     folder, notes, good = price_folder(provider, bundled), [], []
     for batch in batches:
         faults = list(_faults(batch, folder))
+        if batch.singly and batch.fault is None and batch.rows:
+            wrong = {name for name, _ in faults}
+            batch = evolve(batch, rows=tuple(row for row in batch.rows if _name(row) not in wrong))
+            good += [batch] if batch.rows else []
+        elif not faults:
+            good.append(batch)
         if faults:
             more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-            notes.append(f"{batch.region} keeps its old {batch.what}: {faults[0]}{more}")
-        else:
-            good.append(batch)
+            notes.append(f"{batch.region} keeps its old {batch.what}: {faults[0][1]}{more}")
     if good:
         home = price_home() / provider
         home.mkdir(parents=True, exist_ok=True)
@@ -89,45 +98,53 @@ def take(
     return tuple(notes)
 
 
-def _faults(batch: Batch, folder: Path) -> Iterator[str]:
+def _faults(batch: Batch, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name and the fault of what cannot be believed."""
     if batch.fault is not None:
-        yield batch.fault
+        yield "", batch.fault
         return
     if not batch.rows and not batch.machines:
-        yield "the answer has none"
+        yield "", "the answer has none"
         return
     old = _by_item(_read(folder / "regions" / "global.csv"))
     old |= _by_item(_read(folder / "regions" / f"{batch.region}.csv"))
     new = _by_item(batch.rows)
-    for key in sorted(batch.expected & old.keys() - new.keys()):
-        yield f"{' '.join(key)} is missing"
+    for service, item in sorted(batch.expected & old.keys() - new.keys()):
+        yield f"{service} {item}", f"{service} {item} is missing"
     for key, rows in new.items():
         before = {row.get("from") or "0": row for row in old.get(key, ())}
         for row in rows:
-            yield from _change(" ".join(key), before.get(row.get("from") or "0"), row)
+            yield from _change(_name(row), before.get(row.get("from") or "0"), row)
     if batch.machines is not None:
         yield from _machine_faults(_read_machines(folder, batch.region), batch.machines)
 
 
-def _machine_faults(old: Sequence[Row], new: Sequence[Row]) -> Iterator[str]:
+def _machine_faults(old: Sequence[Row], new: Sequence[Row]) -> Iterator[tuple[str, str]]:
     families = {_family(row["type"]) for row in new}
     for family in sorted({_family(row["type"]) for row in old} - families):
-        yield f"the machine family {family} is missing"
+        yield family, f"the machine family {family} is missing"
+    if len(new) < LEAST_MACHINES * len(old):
+        yield "", f"there are {len(new)} machine types, where there were {len(old)}"
     before = {row["type"]: row for row in old}
     for row in new:
         yield from _change(row["type"], before.get(row["type"]), row)
 
 
-def _change(name: str, old: Row | None, new: Row) -> Iterator[str]:
+def _change(name: str, old: Row | None, new: Row) -> Iterator[tuple[str, str]]:
     try:
         usd = float(new["usd"])
     except ValueError:
         usd = math.nan
     was = float(old["usd"]) if old is not None and old["usd"] else 0.0
     if not (math.isfinite(usd) and usd > 0):
-        yield f"{name} has the price {new['usd'] or 'nothing'}"
+        yield name, f"{name} has the price {new['usd'] or 'nothing'}"
     elif was and not was / MOST_CHANGE <= usd <= was * MOST_CHANGE:
-        yield f"{name} went from {was:g} to {usd:g} USD, a factor of {max(usd / was, was / usd):.3g}"
+        times = max(usd / was, was / usd)
+        yield name, f"{name} went from {was:g} to {usd:g}, which is {times:.3g} times off"
+
+
+def _name(row: Row) -> str:
+    return f"{row['service']} {row['item']}"
 
 
 def _family(machine: str) -> str:
@@ -146,7 +163,7 @@ def _write(batch: Batch, folder: Path, today: str, source: str) -> None:
         path = folder / "machines" / f"{batch.region}.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow((today, source))
-            _write_rows(file, MACHINE_COLUMNS, batch.machines)
+            _write_rows(file, (*MACHINE_COLUMNS, "as_of"), batch.machines)
 
 
 def _write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> None:
