@@ -216,7 +216,7 @@ def test_the_choice_keeps_to_its_limits_and_none_that_does_is_better(data: st.Da
 def test_bounds_are_scaled_together(
     maxima: list[int], adaptive: bool, minimum: int, more: int
 ) -> None:
-    """No group is left without a worker, none shrinks when the plan grows, and the plan's bounds are the sum's."""
+    """No group is left without a worker, and none shrinks when the plan grows."""
     plan = plan_of(*maxima, adaptive=adaptive, minimum=minimum)
     count = fewest_workers(plan) + more
     less, grown = with_workers(plan, count), with_workers(plan, count + 1)

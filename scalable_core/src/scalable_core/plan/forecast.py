@@ -56,11 +56,6 @@ def make_forecast(
     return forecast if output_size is None else evolve(forecast, output_bytes=output_size)
 
 
-def tasks_are_known(plan: Plan, history: History) -> bool:
-    """Return whether it can be said how long a plan's run takes with more or fewer workers."""
-    return (_from_history(plan, history) or _from_expect(plan)) is not None
-
-
 @frozen(kw_only=True)
 class _Known:
     """What is known of a run beforehand."""
