@@ -36,7 +36,8 @@ def program(reader: str = FOLDER_READER) -> str:
         reader: Source that defines ``read``, and maybe ``contact`` and ``notice``, with ``PLACE`` set.
     """
     body = inspect.getsource(_boot)
-    return f"import sys\nPLACE = sys.argv[4]\n{reader}\n{body}\n_boot(globals(), *sys.argv[1:4])\n"
+    head = "from __future__ import annotations\nimport sys\nPLACE = sys.argv[4]"
+    return f"{head}\n{reader}\n{body}\n_boot(globals(), *sys.argv[1:4])\n"
 
 
 def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
@@ -112,11 +113,14 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
                 async with distributed.rpc(
                     address, connection_args=security.get_connection_args("worker")
                 ) as scheduler:
-                    return await asyncio.wait_for(scheduler.scalable_code(), 60)
-            except (OSError, AttributeError, TimeoutError):
-                if time.time() > deadline:
-                    end(f"the scheduler at {address} could not be reached in time", None)
-                await asyncio.sleep(0.2)
+                    data = await asyncio.wait_for(scheduler.scalable_code(), 60)
+                if isinstance(data, bytes):
+                    return data
+            except (OSError, TimeoutError):
+                pass
+            if time.time() > deadline:
+                end(f"the scheduler at {address} could not be reached in time", None)
+            await asyncio.sleep(0.2)
 
     async def receive() -> bytes:
         """Be told the code by the driver, on the port of the scheduler to come."""

@@ -58,17 +58,20 @@ def serve_worker(
     os.environ["PYTHONPATH"] = os.pathsep.join(
         path for path in (code, os.environ.get("PYTHONPATH")) if path
     )
-    code_of_exit = 1
-    try:
-        ended = asyncio.run(_serve(run, order, security, scheduler, names, given))
-        say(ended=ended)
-        code_of_exit = 0
-    except Exception as error:
-        while error.__cause__ is not None:
-            error = error.__cause__  # type: ignore[assignment]
-        say(error=f"{type(error).__name__}: {error}", cure=None)
-    sys.stderr.flush()
-    os._exit(code_of_exit)  # without waiting for threads that still work
+
+    async def live() -> None:
+        code_of_exit = 1
+        try:
+            say(ended=await _serve(run, order, security, scheduler, names, given))
+            code_of_exit = 0
+        except Exception as error:
+            while error.__cause__ is not None:
+                error = error.__cause__  # type: ignore[assignment]
+            say(error=f"{type(error).__name__}: {error}", cure=None)
+        sys.stderr.flush()
+        os._exit(code_of_exit)  # without waiting for threads that still work
+
+    asyncio.run(live())
 
 
 def say(**words: Any) -> None:
@@ -115,7 +118,10 @@ async def _serve(
         life = asyncio.ensure_future(nanny.finished())
         await asyncio.wait({life, told}, return_when=asyncio.FIRST_COMPLETED)
         if told.done() and not life.done():
-            await _hand_over(scheduler, security, nanny.worker_address, limits["grace"])
+            moving = _hand_over(scheduler, security, nanny.worker_address, limits["grace"])
+            await asyncio.wait(
+                {life, asyncio.ensure_future(moving)}, return_when=asyncio.FIRST_COMPLETED
+            )
     await nanny.close(timeout=2)
     if given.get("notice"):
         watch.cancel()

@@ -1,0 +1,464 @@
+"""A Dask cluster of many members of a service, whichever service it is. Imports distributed.
+
+`FleetCluster` is what users and the session see: scale, adapt, logs, dashboard, close. What happens to members
+is the matter of its `Crew`, where the scheduler lives that of its `Home`, and how a service is spoken to that
+of the provider's `Launcher`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import math
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dask.utils import parse_bytes
+from distributed import Status
+from distributed.core import rpc
+from distributed.deploy.cluster import Cluster
+from distributed.utils import NoOpAwaitable
+
+from scalable_core.cluster.adaptive import share_out
+from scalable_core.cluster.autoscaler import Autoscaler
+from scalable_core.cluster.certificates import make_certificates
+from scalable_core.cluster.crew import SCHEDULER, Crew
+from scalable_core.cluster.explain import to_error
+from scalable_core.cluster.home import DriverHome, Home, MemberHome
+from scalable_core.cluster.launcher import (
+    Fleet,
+    Launcher,
+    LaunchFailure,
+    Limits,
+    MemberGroup,
+)
+from scalable_core.cluster.ledger import Ledger
+from scalable_core.cluster.rendezvous import documents, run_document, worker_order
+from scalable_core.errors import ClusterError
+from scalable_core.types import ClusterRecord, Event, HookContext, Plan, Storage, WorkerGroup
+
+#: Seconds between words to the scheduler that its driver is there.
+BEAT = 5.0
+#: Seconds that closing waits for the scheduler to end by itself.
+FAREWELL = 5.0
+
+
+class FleetCluster(Cluster):
+    """The scheduler and the workers of a plan, as members of a service.
+
+    The scheduler is there when this returns (or when it has been awaited, with ``asynchronous=True``). Workers
+    are asked for by `request_workers`, `scale` or `adapt`, or together with the scheduler with ``eager=True``.
+    They are named ``<component>-<number>``; what is lost is replaced under a new name. Calls of a component
+    that can have no workers end with the reason.
+
+    Args:
+        plan: What for.
+        launcher: Of the provider.
+        context: The run: its id and folder, its code, and where to say what happens.
+        eager: Ask for the workers at once.
+        limits: When members end by themselves; by the target's ``idle_timeout`` and ``max_lifetime`` when None.
+        storage: The project's own, for the ledger; None for the disk alone.
+        driver_host: The address of this process for members, if the scheduler shall be in this process; None
+            for a scheduler that is a member.
+        patience: Seconds for which lack of capacity is borne while there are fewer than ``min_workers``.
+        asynchronous: As in Dask.
+        loop: As in Dask.
+
+    Attributes:
+        security: What a client needs; `distributed.Client(cluster)` takes it by itself.
+        failures: Component to the reason why it has no workers.
+        failure: Why the whole fleet has come to an end; None while it has not.
+
+    Raises:
+        NoCapacityError: There is nothing for the scheduler.
+        ClusterError: Anything else that prevents it; everything that was created is removed first.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        launcher: Launcher,
+        context: HookContext,
+        *,
+        eager: bool = False,
+        limits: Limits | None = None,
+        storage: Storage | None = None,
+        driver_host: str | None = None,
+        patience: float = 300.0,
+        asynchronous: bool = False,
+        loop: Any = None,
+    ) -> None:
+        super().__init__(asynchronous=asynchronous, loop=loop, name=context.run, quiet=True)
+        self._plan, self._context, self._eager = plan, context, eager
+        self._groups = {group.name: group for group in plan.groups}
+        self._asked, self._asking = False, threading.Lock()
+        self.failures: dict[str, ClusterError] = {}
+        self.failure: ClusterError | None = None
+        self._over = asyncio.Event()
+        run = context.run or self.name
+        limits = limits or _limits(plan.target.options)
+        self._code, digest = _code(context)
+        certificates = make_certificates(run, limits.lifetime)
+        self.status: Status
+        self.security = certificates.driver_security()
+        document = run_document(launcher, limits, digest)
+        orders = {name: worker_order(group) for name, group in self._groups.items()}
+        self._documents = documents(document, orders, certificates)
+        self._home: Home = (
+            MemberHome(
+                MemberGroup(name=SCHEDULER, role="scheduler", image=_scheduler_image(plan)),
+                document,
+                self._code,
+                certificates,
+            )
+            if driver_host is None
+            else DriverHome(driver_host, document, self._code, certificates)
+        )
+        folder = context.run_dir or Path(tempfile.mkdtemp(prefix="scalable-"))
+        tags = {"scalable-project": plan.project.name, "scalable-run": run}
+        self.fleet = Fleet(
+            project=plan.project.name,
+            run=run,
+            target=plan.target.name,
+            tags=tags,
+            ledger=Ledger(folder, run, storage),
+            limits=limits,
+        )
+        groups = [self._home.group] if self._home.group else []
+        groups += [_member_group(group) for group in plan.groups]
+        least = min(getattr(plan.target.options, "min_workers", 1), plan.maximum)
+        self.crew = Crew(launcher, self.fleet, groups, self, least=least, patience=patience)
+        self._least, self._usable = least, False
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._starting: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        _open_clusters.add(self)
+        if not self.called_from_running_loop:
+            self._loop_runner.start()
+            try:
+                self.sync(self._start)
+            except BaseException:
+                self.close(timeout=120)
+                raise
+
+    # -- what users and the session ask for --------------------------------------------------------------
+
+    def request_workers(self) -> None:
+        """Ask for the workers of the plan, once. Returns at once; after `scale` or `adapt` it does nothing."""
+        with self._asking:
+            if not self._asked:
+                self._asked = True
+                self.loop.add_callback(self._request_workers)
+
+    def scale(self, n: int = 0, memory: Any = None, cores: int | None = None) -> Any:
+        """Scale to a number of workers, shared over the groups in proportion to the plan.
+
+        Args:
+            n: Workers over all groups.
+            memory: Or as many as hold so much memory together, at the first group's size.
+            cores: Or as many as run so many calls at once, at the first group's size.
+        """
+        first = self._plan.groups[0]
+        if memory is not None:
+            n = max(n, math.ceil(parse_bytes(memory) / (first.memory or math.inf)))
+        if cores is not None:
+            n = max(n, math.ceil(cores / first.threads))
+        self._asked = True
+        self._revive()
+        self.scale_groups(share_out(n, {g.name: g.maximum * n for g in self._plan.groups}))
+        return NoOpAwaitable() if self.asynchronous else None
+
+    def adapt(self, *, Adaptive: Any = Autoscaler, **kwargs: Any) -> Any:
+        """Let the number of workers follow the queued work, each group that of its own component.
+
+        Args:
+            Adaptive: Another class than Scalable's own.
+            **kwargs: ``minimum``, ``maximum``, ``interval`` and what else Dask's own `adapt` takes.
+        """
+        self._asked = True
+        self._adaptive_options: dict[str, Any] = {}
+        self._revive()
+        return super().adapt(Adaptive=Adaptive, **kwargs)
+
+    def logs(self, member: str, lines: int = 20) -> Any:
+        """Return the last lines that a member wrote, as the service has kept them.
+
+        Args:
+            member: Its name, such as ``analysis-3`` or ``scheduler-0``.
+            lines: How many.
+        """
+        return self.sync(self.crew.launcher.logs, member, lines)
+
+    # -- what the autoscaler asks for --------------------------------------------------------------------
+
+    @property
+    def group_threads(self) -> dict[str, int]:
+        """Each group that may be scaled, and the calls that one of its workers runs at once."""
+        return {n: g.threads for n, g in self._groups.items() if n not in self.failures}
+
+    def members(self, group: str) -> tuple[str, ...]:
+        """Names of the workers of a group that were asked for, whether they have arrived or not."""
+        return self.crew.names(group)
+
+    def scale_groups(self, targets: Mapping[str, int]) -> None:
+        """Bring each group named to a number of workers, and leave the others."""
+        self.loop.add_callback(self._scale_groups, dict(targets))
+
+    async def stop_workers(self, names: Sequence[str]) -> None:
+        """Stop workers that hold nothing any more, or have not arrived."""
+        await self.crew.release(names)
+
+    # -- what the crew tells -----------------------------------------------------------------------------
+
+    def say(self, kind: str, message: str, **data: Any) -> None:
+        """Put an event into the run's records."""
+        self._context.events.emit(Event(time=time.time(), kind=kind, message=message, data=data))
+        self._log(message)
+
+    def group_failed(self, group: str, failure: LaunchFailure) -> None:
+        """End the calls that wait for a component which can have no workers."""
+        error = to_error(failure, f"there are no workers for component {group!r}: ")
+        self.failures[group] = error
+        last = set(self.failures) == set(self._groups)
+        if self.scheduler_comm is not None:
+            self._soon(
+                self.scheduler_comm.scalable_fail_group(
+                    name=group, message=error.message, cure=error.cure, kind=failure.kind, last=last
+                )
+            )
+
+    def member_noticed(self, name: str) -> None:
+        """Nothing to do: the member hands over by itself."""
+
+    def scheduler_lost(self, failure: LaunchFailure) -> None:
+        """Note that all is over."""
+        if self.failure is None and self.status not in (Status.closing, Status.closed):
+            self.failure = to_error(failure, "the scheduler is lost, and the run with it: ")
+            self.say("scheduler.lost", self.failure.message)
+        self._over.set()
+
+    async def explain_loss(self, timeout: float = 30.0) -> ClusterError | None:
+        """Return why the scheduler cannot be reached any more; None when nothing is known against it."""
+        self.crew.left(next(iter(self.crew.names(SCHEDULER)), ""))
+        try:
+            await asyncio.wait_for(self._over.wait(), timeout)
+        except TimeoutError:
+            pass
+        return self.failure
+
+    # -- start and end -----------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self._begin())
+        await self._starting
+
+    async def _begin(self) -> None:
+        self.status = Status.starting
+        launcher = self.crew.launcher
+        self.fleet.ledger.write_record(self._record())
+        await launcher.open(self.fleet)
+        self.fleet.ledger.write_record(self._record())
+        await launcher.publish(self._documents)
+        self._documents = {}
+        self.crew.start()
+        if self._eager and not self._asked and not self._plan.adaptive:
+            self._asked = True
+            self._request_workers()
+        address = await self._home.arrive(self.crew)
+        args = self.security.get_connection_args("client")
+        self.scheduler_comm = rpc(address, connection_args=args)
+        await super()._start()
+        self._tasks.append(asyncio.ensure_future(self._beat()))
+        self._meet(self.scheduler_info["workers"])
+        if self._eager and not self._asked:
+            self.request_workers()
+
+    def __await__(self) -> Any:
+        async def started() -> FleetCluster:
+            try:
+                await self._start()
+            except BaseException:
+                await self._close()
+                raise
+            return self
+
+        return started().__await__()
+
+    async def _close(self) -> None:
+        """Release everything, once; whoever calls again waits for the same end."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
+        self._over.set()
+        if self._adaptive is not None:
+            self._adaptive.stop()
+        for task in self._tasks:
+            task.cancel()
+        await self._dismiss()
+        if self._watch_worker_status_task is None:  # Dask's own part has not begun
+            self.status = Status.closing
+        await super()._close()
+        await self._home.leave()
+        left = await self.crew.close()
+        self.status = Status.closed
+        _open_clusters.discard(self)
+        if left:
+            names = ", ".join(f"{each.kind} {each.id}" for each in left[:5])
+            raise ClusterError(
+                f"{len(left)} things of run {self.fleet.run} could not be removed: {names}",
+                cure=f"try again with: scalable down {self.fleet.run}",
+            )
+
+    async def _dismiss(self) -> None:
+        """Let the scheduler send all workers home: they then end even if they cannot be stopped."""
+        if self.scheduler_comm is None or self.failure is not None or self._home.group is None:
+            return
+        try:
+            await asyncio.wait_for(self.scheduler_comm.terminate(), FAREWELL)
+        except (OSError, TimeoutError, RuntimeError):
+            pass
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    def _request_workers(self) -> None:
+        plan = self._plan
+        if plan.adaptive:
+            bounds = {g.name: (g.minimum, g.maximum) for g in plan.groups}
+            adaptive = self.adapt(minimum=plan.minimum, maximum=plan.maximum, bounds=bounds)
+            self.loop.add_callback(adaptive.adapt)
+        else:
+            for group in plan.groups:
+                self.crew.want(group.name, group.maximum)
+
+    async def _scale_groups(self, targets: Mapping[str, int]) -> None:
+        leaving: list[str] = []
+        for group, target in targets.items():
+            names = self.crew.names(group)
+            self.crew.want(group, target)
+            if len(names) > target:
+                leaving += self._least_needed(names)[: len(names) - target]
+        if not leaving:
+            return
+        here = {str(worker["name"]) for worker in self.scheduler_info["workers"].values()}
+        await self.scheduler_comm.retire_workers(
+            names=[name for name in leaving if name in here], remove=True, close_workers=True
+        )
+        await self.crew.release(leaving)
+
+    def _least_needed(self, names: Sequence[str]) -> list[str]:
+        """Names in the order in which they can be done without: those that have not arrived come first."""
+        here = {str(worker["name"]) for worker in self.scheduler_info["workers"].values()}
+        return sorted(names, key=lambda name: (name in here, -int(name.rpartition("-")[2])))
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        """Take the scheduler's word about its workers, and tell the crew."""
+        if op == "add":
+            self._meet(msg["workers"])
+        else:
+            worker = self.scheduler_info["workers"].get(msg)
+            if worker is not None:
+                self.crew.left(str(worker["name"]))
+        super()._update_worker_status(op, msg)
+
+    def _meet(self, workers: Mapping[str, Any]) -> None:
+        for worker in workers.values():
+            self.crew.joined(str(worker["name"]))
+        joined = sum(seat.state == "joined" for seat in self.crew.seats.values())
+        if not self._usable and joined - (self._home.group is not None) >= self._least:
+            self._usable = True
+            self.say("cluster.usable", f"the first {self._least} workers are there")
+
+    async def _watch_worker_status(self, comm: Any) -> None:
+        await super()._watch_worker_status(comm)
+        if self.status is Status.running:  # nobody has closed it from here
+            self.crew.left(next(iter(self.crew.names(SCHEDULER)), ""))
+
+    async def _beat(self) -> None:
+        """Tell the scheduler now and then that somebody drives it."""
+        while self.status is Status.running:
+            try:
+                await self.scheduler_comm.scalable_driver()
+            except OSError:
+                pass  # if it is lost, the crew will find out why
+            await asyncio.sleep(min(BEAT, self.fleet.limits.no_driver / 4))
+
+    def _revive(self) -> None:
+        for name in list(self.failures):
+            del self.failures[name]
+            self.loop.add_callback(self._revive_group, name)
+
+    async def _revive_group(self, name: str) -> None:
+        self.crew.revive(name)
+        await self.scheduler_comm.scalable_revive_group(name=name)
+
+    def _soon(self, coroutine: Any) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.append(task)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _record(self) -> ClusterRecord:
+        launcher = self.crew.launcher
+        return ClusterRecord(
+            provider=launcher.provider,
+            run=self.fleet.run,
+            project=self.fleet.project,
+            target=self.fleet.target,
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            data=dict(launcher.data),
+        )
+
+
+def _limits(options: Any) -> Limits:
+    names = {"lifetime": "max_lifetime", "idle": "idle_timeout"}
+    given = {ours: getattr(options, theirs, None) for ours, theirs in names.items()}
+    return Limits(**{name: value for name, value in given.items() if value is not None})
+
+
+def _code(context: HookContext) -> tuple[bytes, str]:
+    """Return the run's code and its hash; without a session, that is Scalable itself."""
+    from scalable_core.member.bundle import build_bundle
+
+    if context.bundle is not None:
+        bundle = context.bundle()
+        return bundle.path.read_bytes(), bundle.digest
+    with tempfile.TemporaryDirectory(prefix="scalable-") as folder:
+        bundle = build_bundle(Path(folder) / "workflow.py", Path(folder) / "code")
+        return bundle.path.read_bytes(), bundle.digest
+
+
+def _member_group(group: WorkerGroup) -> MemberGroup:
+    return MemberGroup(
+        name=group.name,
+        cpus=group.cpus,
+        memory=group.memory,
+        gpus=group.gpus,
+        image=group.resolved.pinned if group.resolved else group.image,
+        mounts=group.mounts,
+        tags=group.tags,
+    )
+
+
+def _scheduler_image(plan: Plan) -> str | None:
+    """The scheduler needs what every worker's image has, so the first one will do."""
+    return next((_member_group(group).image for group in plan.groups if group.image), None)
+
+
+#: Not closed yet: closed when the interpreter ends, so that nothing outlives it.
+_open_clusters: weakref.WeakSet[FleetCluster] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_open_clusters() -> None:
+    for cluster in list(_open_clusters):
+        try:
+            cluster.close(timeout=60)
+        except Exception as error:
+            cluster.say("cluster.left", f"the fleet could not be closed: {error}")

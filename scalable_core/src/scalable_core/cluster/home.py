@@ -1,0 +1,143 @@
+"""Where a fleet's scheduler lives: in a member of its own, or in this process. Imports distributed.
+
+Both homes have the same face, which is all that `FleetCluster` sees of them: `arrive` returns the address by
+which this process reaches the scheduler, and `leave` ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from distributed import rpc  # noqa: TID253
+
+from scalable_core.cluster.certificates import Certificates
+from scalable_core.cluster.crew import SCHEDULER, Crew
+from scalable_core.cluster.launcher import MemberGroup
+from scalable_core.cluster.rendezvous import address_document
+from scalable_core.errors import ClusterError
+
+#: Seconds for which a scheduler whose member runs may be out of reach.
+REACH = 120.0
+
+
+class Home(Protocol):
+    """Where the scheduler lives."""
+
+    #: The scheduler's group if it is a member; None otherwise.
+    group: MemberGroup | None
+
+    async def arrive(self, crew: Crew) -> str:
+        """Start the scheduler, tell the members its address, and return the one for this process."""
+
+    async def leave(self) -> None:
+        """End what is in this process; the crew ends members."""
+
+
+class MemberHome:
+    """The scheduler is a member: this process may go, and come back.
+
+    Args:
+        group: Its group; its launcher has the size when it is 0.
+        run: The run's document.
+        code: The run's code, a zip.
+        certificates: Of the run.
+    """
+
+    def __init__(
+        self, group: MemberGroup, run: Mapping[str, Any], code: bytes, certificates: Certificates
+    ) -> None:
+        self.group: MemberGroup | None = group
+        self._run, self._code = run, code
+        self._security = certificates.driver_security()
+
+    async def arrive(self, crew: Crew) -> str:
+        """Wait for the member, tell the others where it is, bring it the code, and wait for the scheduler.
+
+        Raises:
+            ClusterError: It cannot be reached.
+        """
+        crew.want(SCHEDULER, 1)
+        name, member = await crew.await_running(SCHEDULER)
+        port = self._run["port"]
+        await crew.launcher.publish(address_document(f"tls://{member.address}:{port}"))
+        host, near_port = await crew.launcher.route(name, port)
+        address = f"tls://{host}:{near_port}"
+        await self._bring_code(address)
+        crew.joined(name)
+        return address
+
+    async def leave(self) -> None:
+        """Nothing of it is here."""
+
+    async def _bring_code(self, address: str) -> None:
+        """Dial until the scheduler itself says that it knows the code, giving it to who asks before."""
+        give_up = time.monotonic() + REACH
+        digest = hashlib.sha256(self._code).hexdigest()
+        reason = "nothing listens there"
+        args = self._security.get_connection_args("client")
+        while time.monotonic() < give_up:
+            try:
+                async with rpc(address, connection_args=args, timeout=10) as remote:
+                    said = await remote.scalable_take_code(data=self._code)
+                if said == "known":
+                    return
+                if said != digest:
+                    reason = f"what listens there is of another run (it has the code {said[:12]})"
+            except (OSError, TimeoutError) as error:
+                reason = str(error) or type(error).__name__
+            await asyncio.sleep(0.2)
+        raise ClusterError(
+            f"the scheduler at {address} runs, and cannot be reached from here: {reason}",
+            cure="check that nothing between here and there closes that port",
+        )
+
+
+class DriverHome:
+    """The scheduler is here: for a driver that runs where the workers are.
+
+    Args:
+        host: Address under which members reach this process.
+        run: The run's document.
+        code: The run's code, a zip.
+        certificates: Of the run.
+    """
+
+    def __init__(
+        self, host: str, run: Mapping[str, Any], code: bytes, certificates: Certificates
+    ) -> None:
+        self.group: MemberGroup | None = None
+        self._host, self._run, self._code = host, run, code
+        self._security = certificates.member_security()
+        self._scheduler: Any = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def arrive(self, crew: Crew) -> str:
+        """Start the scheduler, and tell the members where it is."""
+        from scalable_core.member.scheduler_member import FleetScheduler
+
+        self._scheduler = await FleetScheduler(
+            code=self._code,
+            limits={"lifetime": self._run["limits"]["lifetime"]},
+            protocol="tls://",
+            host=self._host,
+            port=self._run["port"],
+            security=self._security,
+            dashboard=False,
+            dashboard_address="127.0.0.1:0",
+            **self._run["scheduler"],
+        )
+        self._watch = asyncio.ensure_future(self._scheduler.watch())
+        address: str = self._scheduler.address
+        await crew.launcher.publish(address_document(address))
+        return address
+
+    async def leave(self) -> None:
+        """End the scheduler."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._scheduler is not None:
+            await self._scheduler.close()
