@@ -164,6 +164,57 @@ def test_a_function_that_is_gone_is_said(study: Path, scalable) -> None:
     assert explained(scalable, "simulate")["unknown"] == "there is no model.step() today"
 
 
+def test_one_call_of_a_task_is_named_by_its_place(study: Path, scalable) -> None:
+    """Against the same call of the run before: the argument that changed, then and now."""
+    edit(study / "workflow.py", "[2020, 2030]", "[2020, 2040]")
+    assert scalable("run", "-q").returncode == 0
+    first, second = explained(scalable, "simulate[0]"), explained(scalable, "simulate[1]")
+
+    assert first["before"] is None
+    assert first["today"].startswith("its result of 20")
+    assert second["call"] == "simulate[1]"
+    assert second["before"]["reason"] == "it ran because: argument year changed"
+    (part,) = (part for part in second["before"]["parts"] if part["status"] != "same")
+    assert (part["before"], part["after"]) == ("2030", "2040")
+    text = scalable("why", "simulate[1]").stdout
+    assert "  ~ argument year  2030 -> 2040\n" in text
+    assert "argument year changed" in scalable("why", "simulate").stdout
+
+
+def test_a_long_argument_is_cut(study: Path, scalable) -> None:
+    """A list of a thousand numbers does not fill the screen, then or now."""
+    edit(study / "model.py", "scenario.size()", "len(scenario)")
+    edit(study / "workflow.py", 'model.Scenario("ssp2")', "list(range(1000))")
+    assert scalable("run", "-q").returncode == 0
+    edit(study / "workflow.py", "list(range(1000))", "list(range(1, 1001))")
+    assert scalable("run", "-q").returncode == 0
+    text = scalable("why", "simulate[0]", COLUMNS="100").stdout
+
+    (line,) = (line for line in text.splitlines() if "~ argument scenario" in line)
+    assert "[0, 1, 2, " in line
+    assert "->" in line
+    assert len(line) <= 100
+
+
+def test_a_call_that_no_run_made_is_said(study: Path, scalable) -> None:
+    """With the last one there is."""
+    done = scalable("why", "simulate[2]")
+
+    assert done.returncode == 2
+    assert "made 2 calls of 'simulate'" in done.stderr
+    assert "the last one is simulate[1]" in done.stderr
+
+
+def test_a_call_without_a_result_is_told_by_its_end(study: Path, scalable) -> None:
+    """One that failed runs again because it failed."""
+    edit(study / "model.py", "clip(year * FACTOR)", "clip(year * FACTOR) // (year - 2030)")
+    assert scalable("run", "-q").returncode == 1
+    done = scalable("why", "simulate[1]")
+
+    assert done.returncode == 2
+    assert "it failed" in done.stderr
+
+
 def test_a_name_of_nothing_is_a_sentence(study: Path, scalable) -> None:
     """With the nearest name, exit code 2."""
     done = scalable("why", "stepp")

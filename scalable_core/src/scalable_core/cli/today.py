@@ -4,14 +4,88 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scalable_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from scalable_core.cache import Entry, Fingerprint
+
+
+def call_today(entry: Entry, code: Sequence[tuple[str, str, str]], workflow: Path) -> Fingerprint:
+    """Return the call of a kept result as it would be today.
+
+    Arguments are those of then, files among them are read again. Code that came with an argument is looked up
+    by its name. An image is taken to be that of then: it is asked for when a run starts.
+
+    Raises:
+        UsageError: The function cannot be had without running the workflow, or it cannot be cached.
+    """
+    from scalable_core.cache import CallKeys, FileDigests, Fingerprint, Uncacheable
+    from scalable_core.cache.parts import Part
+    from scalable_core.cache.reach import code_of
+
+    files = FileDigests()
+    image = next((text for name, _, text in code if name == "image"), None)
+    with project_modules(workflow):
+        function = find_function(entry.function, workflow)
+        try:
+            keys = CallKeys(
+                function, environment={} if image is None else {"image": image}, files=files
+            )
+            shared = {part.name: part for part in keys.of((), {}).shared}
+            for name, _, _ in code:
+                kind, _, label = name.partition(" ")
+                found = find_object(label) if kind in ("code", "class") else None
+                if name not in shared and callable(found):
+                    for part in code_of(found, files.digest).parts:
+                        shared.setdefault(part.name, part)
+            texts = {
+                part.name: Part(part.name, part.digest, part.read()) for part in shared.values()
+            }
+        except Uncacheable as error:
+            raise UsageError(f"results of {entry.function}() are not kept today: {error}") from None
+        own = tuple(_own_part(part, files, workflow.parent) for part in entry.parts)
+    same = {(n, d) for n, d, _ in (*code, *entry.parts)} == {
+        (part.name, part.digest) for part in (*texts.values(), *own)
+    }
+    return Fingerprint(
+        key=entry.key if same else "", function=entry.function, code="",
+        shared=tuple(texts.values()), own=own,
+    )  # fmt: skip
+
+
+def _own_part(part: tuple[str, str, str], files: Any, folder: Path) -> Any:
+    """Return an argument of then; a file as it is now."""
+    from scalable_core.cache.parts import Part, digest_parts
+
+    name, digest, text = part
+    found = re.fullmatch(r"(.+) sha256:([0-9a-f]{64}|missing)", text)
+    if name.startswith("file ") and found and ", " not in text:
+        now = files.digest(folder / found[1]) or "missing"
+        if now != found[2]:
+            return Part(name, digest_parts([("file", now)]), f"{found[1]} sha256:{now}")
+    return Part(name, digest, text)
+
+
+def call_of(entry: Entry, code: Sequence[tuple[str, str, str]]) -> Fingerprint:
+    """Return the call that a kept result is of."""
+    from scalable_core.cache import Fingerprint
+    from scalable_core.cache.parts import Part
+
+    return Fingerprint(
+        key=entry.key,
+        function=entry.function,
+        code=entry.code,
+        shared=tuple(Part(*part) for part in code),
+        own=tuple(Part(*part) for part in entry.parts),
+    )
 
 
 @contextmanager

@@ -134,6 +134,17 @@ def read_rows(path: Path, cls: type[Row]) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def read_kept_keys(folder: Path, task: str) -> list[str]:
+    """Return the cache keys of a task's calls, whose results are kept, in the order in which they were made.
+
+    Args:
+        folder: The run's.
+        task: The task's name, or the function's for calls without one.
+    """
+    rows = read_rows(folder / "cache.jsonl", CacheRow)
+    return [r.key for r in rows if r.task == task and r.key and r.event in ("hit", "miss")]
+
+
 def list_runs(runs: Path) -> list[Path]:
     """Return the folders of all runs below a folder, the latest last."""
     if not runs.is_dir():

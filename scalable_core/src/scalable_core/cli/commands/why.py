@@ -6,23 +6,28 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from scalable_core.cli.options import common_options, json_option
 
 if TYPE_CHECKING:
-    from scalable_core.cache import Entry, Fingerprint, Store
+    from scalable_core.cache import Entry, Store
     from scalable_core.cache.why import Change
     from scalable_core.cli.render.why import Reason
 
-_KEY = re.compile(r"[0-9a-f]{40}")
+    #: A result, and an earlier one to compare it with.
+    Pair = tuple[Entry, Entry | None]
+
+#: One call of a task, such as ``simulate[17]``.
+_PLACE = re.compile(r"(.+)\[(\d+)\]")
+_ENDS = {"failed": "it failed", "retried": "it failed", "lost": "its worker was lost"}
 _NONE: tuple[Change, ...] = ()
 
 
 @click.command
-@click.argument("name", metavar="TASK|FUNCTION")
+@click.argument("name", metavar="TASK|TASK[INDEX]|FUNCTION")
 @json_option
 @common_options
 def command(name: str, as_json: bool, quiet: bool, verbose: int, debug: bool) -> int:
@@ -31,11 +36,15 @@ def command(name: str, as_json: bool, quiet: bool, verbose: int, debug: bool) ->
     The newest kept result of the task or function is compared with today: its code and all that it reaches,
     the files it read, the packages or the image. Then with the kept result before it that is most like it.
 
+    `simulate[17]` is one call of a task, the first being 0, in the order in which the latest run made them. It
+    is compared with today, and with the same call of the run before: its arguments too.
+
     The workflow is not run. Its own functions can be looked at when its main part is below
     `if __name__ == "__main__":`; modules beside it are imported.
 
     \b
     scalable why simulate
+    scalable why 'simulate[17]'
     scalable why model.step --json
     """
     from scalable_core.cli.host import make_host
@@ -49,10 +58,13 @@ def command(name: str, as_json: bool, quiet: bool, verbose: int, debug: bool) ->
     entries = list(store.entries())
     task = manifest.tasks.get(name)
     cached = task is not None and task.cache
-    reasons = [
-        _reason(function, entries, store, workflow, cached=cached)
-        for function in _functions(name, entries)
-    ]
+    place = _PLACE.fullmatch(name)
+    if place is not None:
+        newest, before = _of_call(place[1], int(place[2]), entries)
+        reasons = [_reason(newest, before, store, workflow, call=name)]
+    else:
+        pairs = [_of_function(each, name, entries, store) for each in _functions(name, entries)]
+        reasons = [_reason(newest, before, store, workflow) for newest, before in pairs]
     if not reasons:
         raise _nothing_kept(name, entries, in_manifest=task is not None, cached=cached)
     if as_json:
@@ -67,48 +79,117 @@ def _functions(name: str, entries: Sequence[Entry]) -> list[str]:
     """Return the functions that a name stands for: its own, or those whose results the task's calls are."""
     from scalable_core.cli.commands.cache import is_called
 
-    keys = set(_keys_of_task(name))
-    found = [e.function for e in entries if e.key in keys or is_called(e.function, name)]
+    _, keys = next(_calls_of(name), (None, []))
+    known = set(keys)
+    found = [e.function for e in entries if e.key in known or is_called(e.function, name)]
     return sorted(set(found))
 
 
-def _keys_of_task(task: str) -> Iterator[str]:
-    """Yield the keys of the calls of a task in the latest run that has some."""
+def _calls_of(task: str) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the runs in which a task's results were kept, the latest first, and the keys of its calls."""
     from scalable_core.cli.history import runs_folder
-    from scalable_core.records.reading import list_runs, read_rows
-    from scalable_core.types import TaskRow
+    from scalable_core.records.reading import list_runs, read_kept_keys
 
     for folder in reversed(list_runs(runs_folder())):
-        keys = [row.key for row in read_rows(folder / "tasks.jsonl", TaskRow) if row.task == task]
-        found = [key[-40:] for key in keys if _KEY.fullmatch(key[-40:])]
-        if found:
-            yield from found
-            return
+        keys = read_kept_keys(folder, task)
+        if keys:
+            yield folder, keys
 
 
-def _reason(
-    function: str, entries: Sequence[Entry], store: Store, workflow: Path, *, cached: bool
-) -> Reason:
-    from scalable_core.cache.why import explain, nearest
-    from scalable_core.cli.render.why import Reason
-    from scalable_core.errors import UsageError
+def _of_function(function: str, name: str, entries: Sequence[Entry], store: Store) -> Pair:
+    """Return the newest result of a function, and the one that says most about why that was computed.
+
+    That is the one most like it of before the last change of code; where there is none, the result of the same
+    call, by its place among the task's calls, in the run before.
+    """
+    from scalable_core.cache.why import nearest
+    from scalable_core.cli.today import call_of
 
     own = [entry for entry in entries if entry.function == function]
     newest = max(own, key=lambda entry: (entry.created, entry.key))
+    earlier = [e for e in own if e.code != newest.code and e.created <= newest.created]
+    before = nearest(earlier, call_of(newest, store.read_code(newest.code) or ()))
+    if before is None:
+        runs = list(_calls_of(name))
+        places = [keys.index(newest.key) for _, keys in runs[:1] if newest.key in keys]
+        before = _earlier(runs, places[0], entries) if places else None
+    return newest, before
+
+
+def _of_call(task: str, index: int, entries: Sequence[Entry]) -> Pair:
+    """Return the result of one call in the latest run, and that of the same call in a run before.
+
+    Raises:
+        UsageError: No run made such a call, or its result is not kept.
+    """
+    from scalable_core.errors import UsageError
+    from scalable_core.records.report.words import short_id
+
+    runs = list(_calls_of(task))
+    if not runs:
+        raise UsageError(
+            f"no run has made calls of task {task!r} whose results are kept",
+            cure=f"let it: cache: true under task {task!r}, then scalable run",
+        )
+    folder, keys = runs[0]
+    if index >= len(keys):
+        raise UsageError(
+            f"run {short_id(folder.name)} made {len(keys)} calls of {task!r}, so there is no {task}[{index}]",
+            cure=f"the last one is {task}[{len(keys) - 1}]",
+        )
+    entry = next((entry for entry in entries if entry.key == keys[index]), None)
+    if entry is None:
+        run = short_id(folder.name)
+        raise UsageError(
+            f"no result of {task}[{index}] of run {run} is kept, so it will run: {_end(folder, keys[index])}",
+            cure=f"scalable report {run}",
+        )
+    return entry, _earlier(runs, index, entries)
+
+
+def _end(folder: Path, key: str) -> str:
+    """Return how a call without a kept result ended."""
+    from scalable_core.records.reading import read_rows
+    from scalable_core.types import TaskRow
+
+    rows = [row for row in read_rows(folder / "tasks.jsonl", TaskRow) if row.key.endswith(key)]
+    if not rows:
+        return "it had not ended when the run did"
+    return _ENDS.get(rows[-1].state, "its result was removed since")
+
+
+def _earlier(
+    runs: Sequence[tuple[Path, list[str]]], index: int, entries: Sequence[Entry]
+) -> Entry | None:
+    """Return the kept result of a call, by its place, in the latest run in which it had another key."""
+    (_, latest), *others = runs
+    kept = {entry.key: entry for entry in entries}
+    for _, keys in others:
+        if index < len(keys) and keys[index] != latest[index] and keys[index] in kept:
+            return kept[keys[index]]
+    return None
+
+
+def _reason(
+    newest: Entry, before: Entry | None, store: Store, workflow: Path, *, call: str = ""
+) -> Reason:
+    from scalable_core.cache.why import explain
+    from scalable_core.cli.render.why import Reason
+    from scalable_core.cli.today import call_of, call_today
+    from scalable_core.errors import UsageError
+
     code = store.read_code(newest.code)
     unknown, said, changes = "", "", _NONE
     try:
-        today = _today(newest, code or (), workflow, cached=cached)
-        said, changes = explain(newest, code, today)
+        said, changes = explain(newest, code, call_today(newest, code or (), workflow))
     except UsageError as error:
-        unknown = f"{error}; {error.cure}" if error.cure else str(error)
-    earlier = [e for e in own if e.code != newest.code and e.created <= newest.created]
-    before = nearest(earlier, _as_call(newest, code or ()))
+        unknown = f"{error.message}; {error.cure}" if error.cure else error.message
     then, differences = "", _NONE
     if before is not None and code is not None:
-        then, differences = explain(before, store.read_code(before.code), _as_call(newest, code))
+        then, differences = explain(before, store.read_code(before.code), call_of(newest, code))
     return Reason(
-        function=function,
+        call=call,
+        function=newest.function,
         newest=newest,
         today=said,
         changes=changes,
@@ -116,80 +197,6 @@ def _reason(
         before=before,
         then=then.replace("will run:", "it ran because:", 1),
         differences=differences,
-    )
-
-
-def _today(
-    entry: Entry, code: Sequence[tuple[str, str, str]], workflow: Path, *, cached: bool
-) -> Fingerprint:
-    """Return the call of a kept result as it would be today.
-
-    Arguments are those of then, files among them are read again. Code that came with an argument is looked up
-    by its name. An image is taken to be that of then: it is asked for when a run starts.
-
-    Raises:
-        UsageError: The function cannot be had without running the workflow, or it cannot be cached.
-    """
-    from scalable_core.cache import CallKeys, FileDigests, Fingerprint, Uncacheable
-    from scalable_core.cache.parts import Part
-    from scalable_core.cache.reach import code_of
-    from scalable_core.cli.today import find_function, find_object, project_modules
-    from scalable_core.errors import UsageError
-
-    files = FileDigests()
-    image = next((text for name, _, text in code if name == "image"), None)
-    with project_modules(workflow):
-        function = find_function(entry.function, workflow)
-        try:
-            keys = CallKeys(
-                function, environment={} if image is None else {"image": image}, files=files
-            )
-            shared = {part.name: part for part in keys.of((), {}).shared}
-            for name, _, _ in code:
-                kind, _, label = name.partition(" ")
-                found = find_object(label) if kind in ("code", "class") else None
-                if name not in shared and callable(found):
-                    for part in code_of(found, files.digest).parts:
-                        shared.setdefault(part.name, part)
-            texts = {
-                part.name: Part(part.name, part.digest, part.read()) for part in shared.values()
-            }
-        except Uncacheable as error:
-            raise UsageError(f"results of {entry.function}() are not kept today: {error}") from None
-        own = tuple(_own_part(part, files, workflow.parent) for part in entry.parts)
-    same = {(n, d) for n, d, _ in (*code, *entry.parts)} == {
-        (part.name, part.digest) for part in (*texts.values(), *own)
-    }
-    return Fingerprint(
-        key=entry.key if same else "", function=entry.function, code="",
-        shared=tuple(texts.values()), own=own,
-    )  # fmt: skip
-
-
-def _own_part(part: tuple[str, str, str], files: Any, folder: Path) -> Any:
-    """Return an argument of then; a file as it is now."""
-    from scalable_core.cache.parts import Part, digest_parts
-
-    name, digest, text = part
-    found = re.fullmatch(r"(.+) sha256:([0-9a-f]{64}|missing)", text)
-    if name.startswith("file ") and found and ", " not in text:
-        now = files.digest(folder / found[1]) or "missing"
-        if now != found[2]:
-            return Part(name, digest_parts([("file", now)]), f"{found[1]} sha256:{now}")
-    return Part(name, digest, text)
-
-
-def _as_call(entry: Entry, code: Sequence[tuple[str, str, str]]) -> Fingerprint:
-    """Return the call that a kept result is of."""
-    from scalable_core.cache import Fingerprint
-    from scalable_core.cache.parts import Part
-
-    return Fingerprint(
-        key=entry.key,
-        function=entry.function,
-        code=entry.code,
-        shared=tuple(Part(*part) for part in code),
-        own=tuple(Part(*part) for part in entry.parts),
     )
 
 

@@ -23,6 +23,7 @@ class Reason:
     """What is known of one function.
 
     Attributes:
+        call: Such as ``simulate[17]``; empty when it is of no call in particular.
         function: ``module.qualname``.
         newest: Its newest kept result.
         today: One sentence: whether the same call would run today, and why; empty when unknown.
@@ -33,6 +34,7 @@ class Reason:
         differences: What the newest depends on, against that one.
     """
 
+    call: str = ""
     function: str
     newest: Entry
     today: str
@@ -49,7 +51,12 @@ def render_reasons(reasons: Sequence[Reason], look: Look) -> list[str]:
     for reason in reasons:
         lines += [""] if lines else []
         run = short_id(str(reason.newest.by.get("run") or "?"))
-        head = f"{clean(reason.function)}   newest result {reason.newest.key[:12]} of {run}"
+        what = (
+            f"{reason.call}   {reason.function}   "
+            if reason.call
+            else f"{reason.function}   newest "
+        )
+        head = f"{clean(what)}result {reason.newest.key[:12]} of {run}"
         lines.append(look.paint(head, "bold"))
         if reason.unknown:
             lines.append(f"! {clean(reason.unknown)}")
@@ -75,6 +82,7 @@ def why_document(name: str, reasons: Sequence[Reason]) -> dict[str, Any]:
             earlier = {"key": reason.before.key, "run": reason.before.by.get("run")}
             earlier |= {"reason": reason.then, "parts": _changes(reason.differences)}
         listed.append({
+            "call": reason.call or None,
             "function": reason.function,
             "key": reason.newest.key,
             "run": reason.newest.by.get("run"),
@@ -101,10 +109,12 @@ def _parts(changes: Sequence[Change], look: Look) -> list[str]:
     for change in changes:
         sign, style = _SIGNS[change.status]
         text = change.after or change.before
-        short = text if "\n" not in text and change.status != "changed" else ""
+        short = "" if "\n" in change.before + change.after else text
+        if short and change.status == "changed":
+            short = f"{change.before} -> {change.after}"
         line = f"  {sign} {clean(change.part):{min(width, 32)}}  {clean(short)}".rstrip()
         lines.append(look.paint(look.cut(line, look.width), style))
-        if change.status == "changed":
+        if change.status == "changed" and not short:
             diff = change.diff()
             for text in diff[:_LINES]:
                 color = {"-": "red", "+": "green"}.get(text[:1], "")

@@ -190,7 +190,8 @@
     document.querySelectorAll("[data-worker]").forEach(drawMemory);
   }
 
-  let known = 0;
+  let known = document.body.clientWidth;
+  draw();
   new ResizeObserver(() => {
     const width = document.body.clientWidth;
     if (width !== known) { known = width; draw(); }
