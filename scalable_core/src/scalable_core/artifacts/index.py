@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -38,7 +38,18 @@ def read_index(data: bytes) -> list[ArtifactRef]:
             f"the list of the run's artifacts has the format {schema!r}, not {ARTIFACTS_SCHEMA}",
             cure="use a newer version of Scalable",
         )
-    return latest(ref for row in rows if (ref := _reference(row)) is not None)
+    return latest(read_references(rows))
+
+
+def read_references(rows: Iterable[Any]) -> Iterator[ArtifactRef]:
+    """Yield the references among plain data; fields that this version does not know are left out."""
+    fields = attrs.fields_dict(ArtifactRef)
+    for row in rows:
+        if isinstance(row, Mapping):
+            try:
+                yield ArtifactRef(**{name: row[name] for name in row if name in fields})
+            except TypeError:
+                continue
 
 
 def latest(refs: Iterable[ArtifactRef]) -> list[ArtifactRef]:
@@ -56,16 +67,6 @@ def place_of(ref: ArtifactRef) -> str:
     if ref.uri.lower().startswith("file:"):
         return plain_place(ref.uri)[: -len(ref.name) - 1]
     return ref.uri[: -len(ref.name) - 1]
-
-
-def _reference(row: Any) -> ArtifactRef | None:
-    if not isinstance(row, Mapping):
-        return None
-    fields = attrs.fields_dict(ArtifactRef)
-    try:
-        return ArtifactRef(**{name: value for name, value in row.items() if name in fields})
-    except TypeError:
-        return None
 
 
 def _name_in(ref: ArtifactRef) -> str:

@@ -1,8 +1,8 @@
 """What a task's ``outputs:`` name: files that each of its calls writes, stored when it has returned.
 
-An output is a path from the worker's current folder. In it ``{argument}`` stands for an argument of the call, so
-that each call has names of its own, and ``*``, ``?``, ``[...]`` and ``**`` stand for anything. Standard library
-only.
+An output is a path from the worker's current folder. In it ``{argument}`` stands for an argument of the call,
+so that each call has names of its own, and ``*``, ``?``, ``[...]`` and ``**`` stand for anything. Standard
+library only.
 """
 
 from __future__ import annotations

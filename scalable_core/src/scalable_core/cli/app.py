@@ -34,6 +34,7 @@ COMMANDS = {
     "runs": Entry("scalable_core.cli.commands.runs", "List the runs of this project."),
     "report": Entry("scalable_core.cli.commands.report", "Say what happened in a run."),
     "advise": Entry("scalable_core.cli.commands.advise", "Advise memory, time and workers for a task."),
+    "artifacts": Entry("scalable_core.cli.commands.artifacts", "Look at what runs have stored, and fetch it."),
     "why": Entry("scalable_core.cli.commands.why", "Say why calls are computed again."),
     "cache": Entry("scalable_core.cli.commands.cache", "Look at the results that are kept."),
     "prices": Entry("scalable_core.cli.commands.prices", "Show the prices of estimates, or fetch today's."),

@@ -8,20 +8,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from scalable_core.artifacts import INDEX, artifact_uri, plain_place
-from scalable_core.artifacts.index import index_document, place_of
+from scalable_core.artifacts.index import index_document, place_of, read_index
 from scalable_core.artifacts.task import as_reference, run_here, run_over
 from scalable_core.artifacts.transfer import digest_at, digest_of, open_place, store, store_once
 from scalable_core.artifacts.transfer import fetch as fetch_one
 from scalable_core.artifacts.value import Row, store_value
 from scalable_core.errors import ArtifactError, ScalableError, UsageError
 from scalable_core.plugins import PluginHost
-from scalable_core.types import Artifact, ArtifactRef, Event, HookContext, Plan, Storage, to_data
+from scalable_core.types import (
+    Artifact,
+    ArtifactRef,
+    Event,
+    HookContext,
+    Plan,
+    Storage,
+    StoredObject,
+    to_data,
+)
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -75,9 +84,9 @@ class RunArtifacts:
         refs: Sequence[ArtifactRef] = (),
         record: Callable[[Row], None] = lambda row: None,
     ) -> None:
-        self.storage, self.run = plain_place(storage), run
+        self.storage, self.run, self.project = plain_place(storage), run, project
         self.context = context
-        self._project, self._host, self._record = project, host, record
+        self._host, self._record = host, record
         self._refs = {ref.name: ref for ref in refs}
         self._lock = threading.Lock()
         self._saving = threading.Lock()
@@ -130,7 +139,8 @@ class RunArtifacts:
             raise UsageError(f"run {self.run} has stored no artifacts")
         from difflib import get_close_matches
 
-        close = get_close_matches(name, [ref.name for ref in refs], n=1)
+        folders = {str(above) for ref in refs for above in PurePosixPath(ref.name).parents}
+        close = get_close_matches(name, [*folders, *(ref.name for ref in refs)], n=1)
         raise UsageError(
             f"run {self.run} has no artifact {name!r}",
             cure=f"did you mean {close[0]!r}?" if close else "list them: scalable artifacts ls",
@@ -219,17 +229,27 @@ class RunArtifacts:
         """
         return self._at_once(self._check, self.find(name))
 
-    def remove(self) -> tuple[int, int]:
-        """Remove everything below the run's prefix, and return how many objects and bytes that were."""
+    def objects(self) -> list[StoredObject]:
+        """Return everything that is below the run's prefix now, what it has no record of included.
+
+        Raises:
+            StorageError: The place cannot be read.
+        """
+        return list(self._place().list(f"{self.run}/"))
+
+    def remove(self) -> None:
+        """Remove everything that is below the run's prefix.
+
+        Raises:
+            StorageError: The place cannot be read, or something may not be removed.
+        """
         place = self._place()
-        found = list(place.list(f"{self.run}/"))
-        for _ in self._at_once(lambda each: place.delete(each.key), found):
+        for _ in self._at_once(lambda each: place.delete(each.key), self.objects()):
             pass
         if "://" not in self.storage:
             shutil.rmtree(Path(self.storage) / self.run, ignore_errors=True)  # the empty folders
         with self._lock:
             self._refs.clear()
-        return len(found), sum(each.size for each in found)
 
     def serve(self, client: Client) -> None:
         """Let calls on the workers of a cluster store artifacts, and `store_artifact` in this process."""
@@ -278,9 +298,23 @@ class RunArtifacts:
             StorageError: The place cannot be written.
         """
         with self._saving:  # so that an older list never takes the place of a newer one
-            document = index_document(self._project, self.run, self)
+            document = index_document(self.project, self.run, self)
             data = (json.dumps(document, indent=1) + "\n").encode()
             self._place().put(f"{self.run}/{INDEX}", data)
+
+    def merge(self) -> None:
+        """Take in what others have added to the list beside the artifacts; this run's own records win.
+
+        Raises:
+            ArtifactError: The list is damaged.
+            StorageError: The place cannot be read.
+        """
+        try:
+            listed = read_index(self._place().get(f"{self.run}/{INDEX}"))
+        except FileNotFoundError:
+            return
+        with self._lock:
+            self._refs = {**{ref.name: ref for ref in listed}, **self._refs}
 
     def close(self) -> None:
         """Serve no longer, and write the list for the last time, if anything was stored since."""
