@@ -43,6 +43,8 @@ _SETTINGS = (
     "AWS_SHARED_CREDENTIALS_FILE",
 )
 _CONNECTIONS = 32
+#: Seconds without a byte after which an attempt is given up.
+READ_TIMEOUT = 30.0
 _PASSING_STATUS = {408, 429, 500, 502, 503, 504}
 _PASSING_CODES = {
     "SlowDown",
@@ -129,9 +131,9 @@ def run(work: Coroutine[Any, Any, T], *, deadline: float | None = None) -> T:
         raise
 
 
-def settings() -> tuple[str | None, ...]:
-    """Return what decides which account, region and endpoint are meant now."""
-    return tuple(map(os.environ.get, _SETTINGS))
+def settings() -> tuple[str | int | None, ...]:
+    """Return what decides which account, region and endpoint are meant now, in this process."""
+    return (os.getpid(), *map(os.environ.get, _SETTINGS))
 
 
 async def client(service: str, region: str | None = None) -> Any:
@@ -159,7 +161,7 @@ async def _new_client(service: str, region: str | None) -> Any:
     config = AioConfig(
         max_pool_connections=_CONNECTIONS,
         connect_timeout=10,
-        read_timeout=30,
+        read_timeout=READ_TIMEOUT,
         retries={"total_max_attempts": 1},
     )
     return await session.create_client(service, region_name=where, config=config).__aenter__()
@@ -212,7 +214,14 @@ def passes(error: BaseException) -> bool:
         return False
     return isinstance(
         error,
-        (exceptions.HTTPClientError, aiohttp.ClientError, TimeoutError, ConnectionError, EOFError),
+        (
+            exceptions.HTTPClientError,
+            exceptions.ConnectionError,
+            aiohttp.ClientError,
+            TimeoutError,
+            ConnectionError,
+            EOFError,
+        ),
     )
 
 

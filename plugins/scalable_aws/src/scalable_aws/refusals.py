@@ -74,6 +74,8 @@ def refusal(error: BaseException, *, permission: str, resource: str) -> Refusal:
             reason=f"AWS still answers {code} after {aws.PATIENCE.attempts} attempts",
             cure="try again later; nothing was left half done",
         )
+    if code == "PermanentRedirect":
+        return Refusal(reason="it is in another region", cure="set AWS_REGION to its region")
     if code:
         return Refusal(
             reason=f"AWS refuses {permission} ({code}: {said})", cure="change what it names"
@@ -92,9 +94,11 @@ def _no_answer(error: BaseException) -> Refusal:
         return Refusal(
             reason="no AWS region is set", cure="set AWS_REGION, for example to us-east-1"
         )
-    if isinstance(error, TimeoutError) and not said:
-        said = "it took too long"
+    where = getattr(error, "kwargs", {}).get("endpoint_url", "")
+    cause = error if isinstance(error, OSError) or not error.__context__ else error.__context__
+    said = getattr(cause, "strerror", None) or " ".join(str(cause).split()) or "it took too long"
+    at = f" at {'/'.join(where.split('/')[:3])}" if where else ""
     return Refusal(
-        reason=f"AWS cannot be reached: {said or name}",
+        reason=f"AWS cannot be reached{at}: {said}",
         cure="look at the network, at AWS_ENDPOINT_URL and at HTTPS_PROXY",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import re
@@ -26,6 +25,7 @@ from scalable_aws.storage_bucket import (
     ChangedError,
     Progress,
     Written,
+    off_loop,
 )
 from scalable_core.errors import ArtifactError, ProviderError, StorageError
 from scalable_core.types import Artifact, ArtifactRef, Event, HookContext, StoredObject
@@ -111,19 +111,14 @@ async def _save(place: Bucket, key: str, path: Path, progress: Progress) -> Writ
     """Write an object to a new file and to the disk; return its digest and size."""
     digest, size = hashlib.sha256(), 0
 
-    def keep(pieces: list[bytes]) -> None:
-        nonlocal size
-        for piece in pieces:
-            out.write(piece)
-            digest.update(piece)
-            size += len(piece)
+    def keep(part: memoryview) -> None:
+        out.write(part)
+        digest.update(part)
 
-    with open(path, "xb", buffering=0) as out:
-        async for pieces in place.read(key, progress=progress):
-            if sum(map(len, pieces)) < PART // 8:
-                keep(pieces)
-            else:
-                await asyncio.to_thread(keep, pieces)
+    with open(path, "xb") as out:
+        async for part in place.read(key, progress=progress):
+            size += len(part)
+            await off_loop(len(part), keep, part)
     return Written(digest=digest.hexdigest(), size=size)
 
 
@@ -162,7 +157,7 @@ class S3Storage:
         """Return the bytes of an object."""
 
         async def read(place: Bucket) -> bytes:
-            return b"".join([piece async for part in place.read(name) for piece in part])
+            return b"".join([bytes(part) async for part in place.read(name)])
 
         name = self._name(key)
         with self._said(key, "read", "s3:GetObject"):
@@ -218,7 +213,7 @@ class S3Storage:
                     part = aws.run(anext(parts, None))
                 if part is None:
                     return
-                yield from part
+                yield bytes(part)
         finally:
             aws.run(parts.aclose())
 

@@ -134,29 +134,34 @@ class Bucket:
 
     async def read(
         self, key: str, *, progress: Progress = _no_progress
-    ) -> AsyncIterator[list[bytes]]:
-        """Yield the bytes of an object in order, as lists that make up one part; parts are read in parallel.
+    ) -> AsyncIterator[memoryview]:
+        """Yield the bytes of an object in order, part by part; parts are read in parallel.
+
+        What is yielded is good until the next is asked for: its memory is used again.
 
         Raises:
             ChangedError: Another object has taken its place meanwhile.
         """
         first = _Read(self, key)
-        done, rest = 0, deque[asyncio.Task[list[bytes]]]()
-        part: list[bytes] | None = await first.part(0, PART)
+        done, spare, coming = 0, list[bytearray](), deque[asyncio.Task[memoryview]]()
+        part: memoryview | None = await first.part(0, PART)
         starts = iter(range(PART, first.total, PART))
         try:
             while part is not None:
-                while len(rest) < _WINDOW and (start := next(starts, None)) is not None:
-                    other = _Read(self, key, etag=first.etag, total=first.total)
-                    rest.append(asyncio.create_task(other.part(start, PART)))
+                while len(coming) < _WINDOW and (start := next(starts, None)) is not None:
+                    memory = spare.pop() if spare else bytearray(PART)
+                    other = _Read(self, key, first.etag, first.total, memory)
+                    coming.append(asyncio.create_task(other.part(start, PART)))
                 yield part
-                done += sum(map(len, part))
+                done += len(part)
                 progress(done, first.total)
-                part = await rest.popleft() if rest else None
+                if first.total > PART:
+                    spare.append(part.obj)  # type: ignore[arg-type]
+                part = await coming.popleft() if coming else None
         finally:
-            for task in rest:
+            for task in coming:
                 task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
+            await asyncio.gather(*coming, return_exceptions=True)
 
     async def list(self, prefix: str, after: str | None) -> tuple[list[StoredObject], str | None]:
         """Return one page of objects by key, and the word that asks for the next; None at the end."""
@@ -222,14 +227,13 @@ class _Write:
     key: str
     create: bool
     headers: dict[str, str]
-    unsure: bool = False
 
     async def all(self, source: int | memoryview, size: int, progress: Progress) -> Written:
         """Store it all: in one request, or in parts that become an object in the last step."""
         if size > 2 * PART:
             return await self._parts(source, size, progress)
-        piece = await _off_loop(size, _read, source, 0, size)
-        digest = await _off_loop(size, hashlib.sha256, piece)
+        piece = await off_loop(size, _read, source, 0, size)
+        digest = await off_loop(size, hashlib.sha256, piece)
         headers = {**self.headers, "x-amz-meta-sha256": digest.hexdigest()}
         if self.create:
             headers["If-None-Match"] = "*"
@@ -243,6 +247,7 @@ class _Write:
         sent = {
             **headers,
             "Content-Length": str(len(piece)),
+            "x-amz-sdk-checksum-algorithm": "SHA256",
             "x-amz-checksum-sha256": base64.b64encode(digest).decode(),
         }
         answer = await self.bucket.send(
@@ -251,29 +256,24 @@ class _Write:
         await answer.read()
         return str(answer.headers.get("ETag", ""))
 
-    async def _finish(self, attempt: Callable[[], Awaitable[T]]) -> T | None:
-        """Take the step that gives the object its name, and know whether it was this write that did."""
-        tries = 0
+    async def _finish(self, attempt: Callable[[], Awaitable[object]]) -> None:
+        """Take the step that gives the object its name, and know whether it was this write that did.
 
-        async def counted() -> T:
-            nonlocal tries
-            tries += 1
-            return await attempt()
-
+        An attempt may have worked though its answer was lost, and HTTP clients send again unasked: then the
+        next attempt is told that the name is taken, or that the parts are gone.
+        """
         try:
-            return await aws.patiently(counted)
-        except (aws.ClientError, AbsentError) as error:
-            code, status = aws.code_of(error), aws.status_of(error)
-            if tries > 1 and await self._is_there(status):
-                return None
-            if self.create and (status == 412 or code == "PreconditionFailed"):
+            await aws.patiently(attempt)
+        except aws.ClientError as error:
+            taken = aws.status_of(error) == 412
+            if (taken or aws.code_of(error) == "NoSuchUpload") and await self._is_there():
+                return
+            if taken and self.create:
                 raise AlreadyThereError(self.key) from error
             raise
 
-    async def _is_there(self, status: int) -> bool:
-        """Whether the object is of this write, after an attempt whose answer was lost."""
-        if status not in (404, 412):
-            return False
+    async def _is_there(self) -> bool:
+        """Whether the object of that name is this write's."""
         try:
             found = await self.bucket.ask("HEAD", self.key)
         except (AbsentError, aws.ClientError):
@@ -314,6 +314,7 @@ class _Write:
         """Return what the service wants to know of the parts to join them, and the digest of all bytes."""
         length = max(PART, -(-size // _MOST_PARTS // MIB) * MIB)
         room, whole, done = asyncio.Semaphore(_WINDOW), hashlib.sha256(), 0
+        spare = list[bytearray]()
 
         async def send(number: int, piece: memoryview) -> dict[str, Any]:
             nonlocal done
@@ -322,6 +323,8 @@ class _Write:
             tag = await aws.patiently(lambda: self._put(piece, digest, {}, query))
             done += len(piece)
             progress(done, size)
+            if isinstance(piece.obj, bytearray):
+                spare.append(piece.obj)
             room.release()
             checksum = base64.b64encode(digest).decode()
             return {"PartNumber": number, "ETag": tag, "ChecksumSHA256": checksum}
@@ -331,7 +334,9 @@ class _Write:
                 tasks = []
                 for number, start in enumerate(range(0, size, length), 1):
                     await room.acquire()
-                    piece = await asyncio.to_thread(_read, source, start, min(length, size - start))
+                    memory = spare.pop() if spare else None
+                    wanted = min(length, size - start)
+                    piece = await asyncio.to_thread(_read, source, start, wanted, memory)
                     tasks.append(group.create_task(send(number, piece)))
                     await asyncio.to_thread(whole.update, piece)
         except BaseExceptionGroup as failed:
@@ -347,42 +352,49 @@ class _Read:
     key: str
     etag: str | None = None
     total: int = -1
+    memory: bytearray | None = None
 
-    async def part(self, start: int, length: int) -> list[bytes]:
-        """Return the bytes from ``start`` on, as they came; fewer than ``length`` at the end."""
-        pieces: list[bytes] = []
+    async def part(self, start: int, length: int) -> memoryview:
+        """Return the bytes from ``start`` on; fewer than ``length`` at the end of the object."""
+        have = 0
 
         async def attempt() -> None:
-            have = start + sum(map(len, pieces))
-            if 0 <= self.total <= have:
+            nonlocal have
+            if 0 <= self.total <= start + have:
                 return
-            headers = {"Range": f"bytes={have}-{start + length - 1}"}
+            headers = {"Range": f"bytes={start + have}-{start + length - 1}"}
             if self.etag:
                 headers["If-Match"] = self.etag
             answer = await self.bucket.send("GET", self.key, headers)
             try:
                 self._see(answer)
+                wanted = min(length, self.total - start)
+                if self.memory is None:
+                    self.memory = bytearray(wanted)
+                view = memoryview(self.memory)
                 async for piece in answer.content.iter_any():
-                    pieces.append(piece)
+                    view[have : have + len(piece)] = piece
+                    have += len(piece)
             finally:
-                answer.close() if not answer.content.is_eof() else answer.release()
-            if start + sum(map(len, pieces)) < min(start + length, self.total):
+                answer.release() if answer.content.is_eof() else answer.close()
+            if have < wanted:
                 raise EOFError("the answer was shorter than it said")
 
         try:
             await aws.patiently(attempt)
         except aws.ClientError as error:
-            if aws.status_of(error) == 416 and start == 0:
+            status = aws.status_of(error)
+            if status == 416 and start == 0:
                 self.total = 0
-                return []
-            if aws.status_of(error) in (412, 416):
-                raise ChangedError(self.key) from error
-            raise
+            elif status in (412, 416):
+                raise ChangedError("another object has its name now") from error
+            else:
+                raise
         except AbsentError as error:
             if self.etag:
-                raise ChangedError(self.key) from error
+                raise ChangedError("it was removed") from error
             raise
-        return pieces
+        return memoryview(self.memory or b"")[:have]
 
     def _see(self, answer: Any) -> None:
         """Note the size of the whole object, and which object it is."""
@@ -391,21 +403,22 @@ class _Read:
         self.etag = self.etag or answer.headers.get("ETag")
 
 
-async def _off_loop(size: int, work: Callable[..., T], *arguments: Any) -> T:
+async def off_loop(size: int, work: Callable[..., T], *arguments: Any) -> T:
     """Do small work at once, and large work on a thread."""
     return work(*arguments) if size <= _SMALL else await asyncio.to_thread(work, *arguments)
 
 
-def _read(source: int | memoryview, start: int, length: int) -> memoryview:
-    """Return bytes of an open file or of memory.
+def _read(
+    source: int | memoryview, start: int, length: int, memory: bytearray | None = None
+) -> memoryview:
+    """Return bytes of an open file, in memory that may be given, or of memory.
 
     Raises:
         ChangedError: The file is shorter than it was.
     """
     if isinstance(source, memoryview):
         return source[start : start + length]
-    pieces = bytearray(length)
-    view, have = memoryview(pieces), 0
+    view, have = memoryview(memory or bytearray(length))[:length], 0
     while have < length:
         read = os.preadv(source, [view[have:]], start + have)
         if not read:
