@@ -531,7 +531,7 @@ def start(
                 scheduler.address,
                 "one",
                 **runner.worker(container)["options"],
-                report=lambda kind, text: reports.append((kind, text)),
+                report=lambda kind, message, **data: reports.append((kind, message)),
             )
             try:
                 await worker

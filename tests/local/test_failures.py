@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -93,6 +96,82 @@ def test_a_call_that_needs_too_much_memory_is_ended_and_reported(
         client.submit(greedy).result(timeout=120)
     wait_until(lambda: len(cluster.sink.texts("worker.lost")) == 3)
     assert all("of its 256M of memory" in text for text in cluster.sink.texts("worker.lost"))
+
+
+def test_a_worker_that_the_kernel_ends_for_its_memory_is_told_apart(
+    start, make_plan, group, tmp_path, wait_until, monkeypatch
+):
+    """The kernel counts whom it ends for memory; a kill without such a count is just a kill."""
+    from scalable_local import losses
+
+    counts = tmp_path / "vmstat"
+    counts.write_text("pgfault 7\noom_kill 3\n")
+    monkeypatch.setattr(losses, "VMSTAT", counts)
+    monkeypatch.setattr(losses, "CONTROL_GROUPS", tmp_path / "none")
+    cluster, client = start(make_plan(group(memory=512 * 2**20)))
+
+    def lost():
+        return [event for event in cluster.sink.events if event.kind == "worker.lost"]
+
+    def kill():
+        (worker,) = cluster.scheduler.workers.values()
+        os.kill(worker.pid, signal.SIGKILL)
+
+    kill()
+    wait_until(lambda: len(lost()) == 1)
+    client.wait_for_workers(1, timeout=120)
+    wait_until(lambda: cluster.observed == {"analysis-0"})
+    counts.write_text("pgfault 9\noom_kill 4\n")
+    kill()
+    wait_until(lambda: len(lost()) == 2)
+
+    first, second = lost()
+    assert first.data == {"worker": "analysis-0"}
+    assert second.data["reason"] == "memory"
+    assert second.data["limit"] == 512 * 2**20
+    assert "of its 512M of memory" in second.message
+
+
+def test_a_process_says_in_the_end_how_much_it_held():
+    """More than this process ever did, so that it cannot be what it began with."""
+    from scalable_local.losses import wait_with_peak
+
+    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    code = f"data = b'x' * {mine + 50 * 2**20}"
+
+    assert wait_with_peak(subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])) == (
+        3,
+        None,
+    )
+    done, peak = wait_with_peak(subprocess.Popen([sys.executable, "-c", code]))
+    assert done == 0
+    assert peak is not None
+    assert mine + 50 * 2**20 <= peak <= mine + 150 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "peak", "limit", "for_memory"),
+    [
+        (-9, 1, None, None, True),
+        (137, 1, None, 100, True),
+        (-9, 0, 100, 100, True),
+        (-9, 0, 99, 100, False),
+        (-9, 0, None, 100, False),
+        (-15, 1, 100, 100, False),
+        (1, 1, 100, 100, False),
+    ],
+)
+def test_what_counts_as_ended_for_memory(
+    tmp_path, monkeypatch, code, more, peak, limit, for_memory
+):
+    """A SIGKILL that nobody of ours sent, and the kernel's word or more than the limit held."""
+    from scalable_local import losses
+
+    monkeypatch.setattr(losses, "VMSTAT", tmp_path / "vmstat")
+    monkeypatch.setattr(losses, "CONTROL_GROUPS", tmp_path / "none")
+    (tmp_path / "vmstat").write_text(f"oom_kill {3 + more}\n")
+
+    assert losses.was_killed_for_memory(code, 3, peak, limit) is for_memory
 
 
 def test_results_lost_with_a_worker_are_computed_again(start, make_plan, group, wait_until):

@@ -102,3 +102,26 @@ def test_what_cost_most_calls_comes_first(made) -> None:
     groups = group_failures(made(failures=[*rows, failure(20)]))
 
     assert [group.type for group in groups] == ["ValueError", "OSError"]
+
+
+def test_what_the_provider_knows_of_a_lost_worker_counts(made) -> None:
+    """The scheduler saw nothing; who watched the process did."""
+    lost = {"kind": "worker-lost", "type": "WorkerLost", "transient": True, "limit": 600 * MIB}
+    rows = [failure(1, **lost), failure(40, **lost), failure(70, **lost, worker="model-1")]
+    for row in rows[:2]:
+        row["peak"] = 50 * MIB
+    data = {"worker": "model-0", "reason": "memory", "peak": 700 * MIB, "limit": 600 * MIB}
+    events = [
+        {"time": rows[0]["time"] + 0.3, "kind": "worker.lost", "message": "lost", "data": data},
+        {"time": rows[2]["time"], "kind": "worker.lost", "message": "lost", "data": data},
+    ]
+    history = made(failures=rows, events=events)
+
+    assert [(row.kind, row.peak) for row in history.failures] == [
+        ("memory", 700 * MIB),
+        ("worker-lost", 50 * MIB),
+        ("worker-lost", None),
+    ]
+    (memory, _) = sorted(group_failures(history), key=lambda group: group.kind)
+    assert memory.title == "Out of memory"
+    assert (memory.peak, memory.limit) == (700 * MIB, 600 * MIB)

@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from scalable_local.containers import (
     require_runtime,
     runtime_environment,
 )
+from scalable_local.losses import Report, oom_kills, report_loss, was_killed_for_memory
 
 #: Seconds that a container gets to end by itself.
 STOP_GRACE = 5
@@ -51,7 +52,7 @@ class ContainerWorker(ProcessInterface):
         container: What to run; the container gets a name of its own each time.
         options: Of the Dask worker, as plain data: ``nthreads``, ``memory_limit``, ``resources`` and more.
         folder: Where to write what the container prints, to ``<name>.log``.
-        report: Told, with a kind of event and a sentence, when the worker is lost.
+        report: Told when the worker is lost.
 
     Attributes:
         address: The worker's address, once it is ready.
@@ -66,7 +67,7 @@ class ContainerWorker(ProcessInterface):
         container: Container,
         options: Mapping[str, Any],
         folder: Path,
-        report: Callable[[str, str], None] = lambda kind, text: None,
+        report: Report = lambda kind, message, **data: None,
     ) -> None:
         super().__init__(scheduler=scheduler, name=name)
         self.scheduler, self.name = scheduler, name
@@ -75,6 +76,7 @@ class ContainerWorker(ProcessInterface):
         self._container = evolve(container, name=re.sub(r"[^a-zA-Z0-9_.-]", "-", unique))
         self._options, self._report = dict(options), report
         self._log = folder / f"{name}.log"
+        self._kills = oom_kills()
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -183,9 +185,12 @@ class ContainerWorker(ProcessInterface):
         code = await process.wait()
         self.retired = code == 0
         if code:
-            reason = ", for which most often too much memory is the cause" if code == 137 else ""
+            limit = self._options.get("memory_limit")
+            for_memory = was_killed_for_memory(code, self._kills, None, limit)
+            often = code == 137 and not for_memory
+            reason = ", for which most often too much memory is the cause" if often else ""
             text = f"the container of worker {self.name} ended with exit code {code}{reason}"
-            self._report("worker.lost", f"{text}; another takes its place")
+            report_loss(self._report, self.name, text, limit=limit, for_memory=for_memory)
         self._event_finished.set()
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:

@@ -8,11 +8,8 @@ from typing import Any
 
 from distributed import Nanny, Status, Worker  # noqa: TID253
 
-from scalable_core.types.units import format_size
+from scalable_local.losses import Report, report_loss, was_killed_for_memory
 from scalable_local.process import WorkerProcess, how_it_ended
-
-#: Tells what happened to a worker: kind of event, sentence.
-Report = Callable[[str, str], None]
 
 
 class LocalNanny(Nanny):
@@ -42,7 +39,7 @@ class LocalNanny(Nanny):
         self.process: Any
         self.retired = False
         self._environ, self._report, self._options = environ, report, options
-        self._excess = ""
+        self._excess = 0
 
     async def instantiate(self) -> Any:
         """Start the worker's process and wait until it is ready."""
@@ -66,10 +63,7 @@ class LocalNanny(Nanny):
     def log_event(self, topic: Any, msg: Any) -> None:
         """Note why the worker is about to be ended, and log as Dask does."""
         if topic == "worker-restart-memory":
-            limit = self.memory_manager.memory_limit
-            self._excess = (
-                f" for using {format_size(msg['rss'])} of its {format_size(limit)} of memory"
-            )
+            self._excess = msg["rss"]
         super().log_event(topic, msg)
 
     def _payload(self) -> dict[str, Any]:
@@ -77,10 +71,22 @@ class LocalNanny(Nanny):
         return {"config": self.config, "options": options}
 
     def _on_worker_exit_sync(self, exitcode: int) -> None:
-        excess, self._excess = self._excess, ""
+        held, self._excess = self._excess, 0
         if self.status is Status.running and not self.process.told_to_stop:
-            text = f"worker {self.name} {how_it_ended(exitcode)}{excess}"
-            self._report("worker.lost", f"{text}; another takes its place")
+            report_loss(
+                self._report,
+                str(self.name),
+                f"worker {self.name} {how_it_ended(exitcode)}",
+                peak=max(held, self.process.peak or 0) or None,
+                limit=self.memory_manager.memory_limit,
+                for_memory=bool(held)
+                or was_killed_for_memory(
+                    exitcode,
+                    self.process.kills,
+                    self.process.peak,
+                    self.memory_manager.memory_limit,
+                ),
+            )
         super()._on_worker_exit_sync(exitcode)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from distributed import Status  # noqa: TID253
 
 from scalable_local import worker_main
+from scalable_local.losses import oom_kills, wait_with_peak
 
 #: Seconds that a worker that is told to stop may take before it is killed.
 STOP_GRACE = 3.0
@@ -49,6 +50,8 @@ class WorkerProcess:
 
     Attributes:
         told_to_stop: The process was to end.
+        peak: Bytes that the process held at most; None while it lives, and when unknown.
+        kills: How many processes the kernel had ended for memory when this one was started.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class WorkerProcess:
         self.worker_address: str | None = None
         self.worker_dir: str | None = None
         self.told_to_stop = False
+        self.peak: int | None = None
+        self.kills = 0
         self._environ, self._payload, self._on_exit = environ, payload, on_exit
         self._writer: asyncio.StreamWriter | None = None
         self._ended, self._tried = asyncio.Event(), asyncio.Event()
@@ -110,6 +115,7 @@ class WorkerProcess:
 
     async def _launch(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Start the process; what it is to be goes over a socket, so that no secret is on its command line."""
+        self.peak, self.kills = None, oom_kills()
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = process = subprocess.Popen(
@@ -168,7 +174,7 @@ class WorkerProcess:
         await asyncio.wait_for(self._ended.wait(), timeout)
 
     def _wait(self, process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop) -> None:
-        code = process.wait()
+        code, self.peak = wait_with_peak(process)
         with suppress(OSError):  # programs that its calls have left behind
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(RuntimeError):  # the loop is closed

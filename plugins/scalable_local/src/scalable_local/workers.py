@@ -14,7 +14,8 @@ from scalable_local.container_worker import ContainerWorker
 from scalable_local.containers import Container, group_container
 from scalable_local.environment import worker_environment
 from scalable_local.layout import LocalGroup
-from scalable_local.nanny import LocalNanny, Report, ThreadWorker
+from scalable_local.losses import Report
+from scalable_local.nanny import LocalNanny, ThreadWorker
 
 #: Seconds that a worker may take to start, its preload script included.
 START_TIMEOUT = 300

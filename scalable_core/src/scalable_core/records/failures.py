@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from scalable_core.records.advice import roomy
+from scalable_core.records.losses import NEAR
 from scalable_core.records.reading import RunHistory, last_of_each_call
 from scalable_core.types import FailureRow
 from scalable_core.types.units import format_duration, format_size
@@ -19,9 +20,6 @@ _VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{12,}\b|\d+(?:\.\d+)?", re.IGNOREC
 
 #: Lines of a traceback that are shown.
 _LOG_LINES = 12
-
-#: Seconds between a worker's loss and what its provider says about it.
-_NEAR = 5.0
 
 _FRAME = re.compile(r'\s*File "(.*)", line \d+')
 _PLUMBING = re.compile(r"[/\\](?:scalable_core|distributed|dask|tornado)[/\\]")
@@ -149,7 +147,7 @@ def _said(rows: Sequence[FailureRow], history: RunHistory) -> str:
     losses = [event for event in history.events if event.kind == "worker.lost"]
     for row in reversed(rows):
         for event in losses:
-            if row.worker and row.worker in event.message and abs(event.time - row.time) < _NEAR:
+            if row.worker and row.worker in event.message and abs(event.time - row.time) < NEAR:
                 return event.message
     return ""
 

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from scalable_core.errors import UsageError
 from scalable_core.records.folder import read_run
+from scalable_core.records.losses import with_reasons
 from scalable_core.types import (
     ArtifactRef,
     CacheRow,
@@ -76,6 +77,7 @@ def read_history(folder: Path) -> RunHistory:
     Raises:
         UsageError: It is not the folder of a run.
     """
+    events = read_rows(folder / "events.jsonl", Event)
     return RunHistory(
         folder=folder,
         record=read_record(folder),
@@ -84,9 +86,9 @@ def read_history(folder: Path) -> RunHistory:
         workers=read_rows(folder / "workers.jsonl", WorkerRow),
         resources=read_rows(folder / "resources.jsonl", ResourceRow),
         cache=read_rows(folder / "cache.jsonl", CacheRow),
-        failures=read_rows(folder / "failures.jsonl", FailureRow),
+        failures=with_reasons(read_rows(folder / "failures.jsonl", FailureRow), events),
         artifacts=read_rows(folder / "artifacts.jsonl", ArtifactRef),
-        events=read_rows(folder / "events.jsonl", Event),
+        events=events,
         cost=tuple(_read_lines(folder / "cost.jsonl")),
     )
 
