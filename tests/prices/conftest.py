@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,47 @@ from scalable_core.manifest import read_manifest
 from scalable_core.plan import build_plan
 from scalable_core.plugins import PluginHost
 from scalable_core.types import CostEstimate, Forecast, GroupForecast, HookContext
+from scalable_core.types.snapshot import SUMMARY, seal, use
 from scalable_core.types.units import GIB
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 Estimate = Callable[..., CostEstimate]
+
+
+@pytest.fixture(autouse=True)
+def own_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have refreshed prices."""
+    monkeypatch.setenv("SCALABLE_PRICES_DIR", str(tmp_path_factory.getbasetemp() / "no-prices"))
+
+
+@pytest.fixture
+def own_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make the prices of a user those of one region and few machines, so that a refresh has little to ask."""
+    home = tmp_path / "prices"
+    monkeypatch.setenv("SCALABLE_PRICES_DIR", str(home))
+
+    def make(provider: str, data: Path, region: str, *, machines: Sequence[str]) -> None:
+        few = tmp_path / "few"
+        shutil.copytree(data, few, ignore=lambda *_: [f"{SUMMARY}"])
+        for path in few.glob("*/*.csv"):
+            if path.stem not in (region, "global"):
+                path.unlink()
+        path = few / "machines" / f"{region}.csv"
+        facts, heads, *rows = path.read_text().splitlines()
+        kept = [row for row in rows if row.split(",")[0] in machines]
+        path.write_text("\n".join([facts, heads, *kept]) + "\n")
+        families = {name.partition(".")[0] for name in machines}
+        path = few / "regions" / f"{region}.csv"
+        rows = path.read_text().splitlines()
+        spot = [row for row in rows if row.startswith("ec2_spot,")]
+        other = {row for row in spot if row.split(",")[1] not in families}
+        path.write_text("\n".join(row for row in rows if row not in other) + "\n")
+        (home / provider).mkdir(parents=True)
+        seal(few, fetched="2026-10-07")
+        use(provider, few)
+
+    return make
 
 
 @pytest.fixture(scope="session")

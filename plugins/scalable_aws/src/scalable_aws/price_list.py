@@ -22,7 +22,7 @@ from scalable_core.types.refresh import Key, Row, price_row
 _ON_DEMAND = "JRTCKXETXF"
 
 #: What stands before a usage type in most regions, such as ``USE1-`` or ``EU-``.
-_PREFIX = re.compile(r"[A-Z]{2,4}[0-9]?-")
+_PREFIX = re.compile(r"\A[A-Z]{2,4}[0-9]?-")
 
 #: What makes a price of EC2 that of a machine as we rent it.
 EC2_FILTERS = {

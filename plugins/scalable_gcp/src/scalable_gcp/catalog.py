@@ -218,9 +218,12 @@ def machine_rows(
         yield row
 
 
-def known_families(parts: Mapping[tuple[str, str, bool], float]) -> set[str]:
-    """Return the families whose cores and memory both have a price on demand."""
-    return {f for f, part, spot in parts if part == "Core" and (f, "Ram", spot) in parts}
+def lost_families(
+    old: Iterable[MachineType], parts: Mapping[tuple[str, str, bool], float]
+) -> set[str]:
+    """Return the families of a region that cost what their parts cost, and whose parts have no price."""
+    had = {machine.name.partition("-")[0] for machine in old} & set(_FAMILIES.values())
+    return {f for f in had if not {(f, "Core", False), (f, "Ram", False)} <= parts.keys()}
 
 
 def unit_price(sku: Sku) -> float:

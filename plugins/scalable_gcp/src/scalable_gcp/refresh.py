@@ -24,7 +24,7 @@ from scalable_gcp.catalog import (
     CatalogError,
     Sku,
     catalog_rows,
-    known_families,
+    lost_families,
     machine_parts,
     machine_rows,
 )
@@ -78,9 +78,14 @@ def _batches(catalog: Catalog, skus: Sequence[Sku], today: str) -> Iterator[Batc
         fault = None
         if catalog is COMPUTE and book.machines():
             old = book.machines()
-            machines = tuple(machine_rows(old, parts.get(region, {}), as_of=today))
-            if not known_families(parts.get(region, {})):
+            here = parts.get(region, {})
+            machines = tuple(machine_rows(old, here, as_of=today))
+            lost = lost_families(old, here)
+            if not here:
                 fault = "there are no prices of cores and memory"
+            elif lost:
+                what = f"prices of {', '.join(sorted(lost))} machines"
+                yield Batch(region=region, what=what, fault="their cores or memory have none")
         if rows.get(region) or machines or any(book.has(*key) for key in expected):
             yield Batch(
                 region=region,
