@@ -175,7 +175,7 @@ def test_the_next_run_is_estimated_from_the_last(project: Path, scalable) -> Non
     ("option", "said"),
     [
         (["--hours", "0"], "must be above 0"),
-        (["--hours", "nan"], "must be above 0"),
+        (["--hours", "nan"], "must be at least 0"),
         (["--hours", "soon"], "'soon' is not a duration"),
         (["--output-size", "50"], "write for example 50G"),
         (["--output-size", "much"], "'much' is not a size"),

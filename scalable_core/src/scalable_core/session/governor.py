@@ -55,6 +55,7 @@ class Governor:
         client: Of a scheduler that has a `RunPlugin` and a `DrainPlugin`.
         write: Appends rows to a table of the run.
         say: Takes kind, message and data of an event.
+        progress: Looks how far the run is; asked a last time before the cluster is closed from here.
         is_kept: Whether the result of a call is taken from the cache by the next run.
         budget: USD; None for no limit.
         elsewhere: USD that other sessions of the same run have spent.
@@ -74,6 +75,7 @@ class Governor:
         client: Client,
         write: Callable[[str, Sequence[Mapping[str, Any]]], None],
         say: Callable[..., None],
+        progress: Callable[[], Progress],
         is_kept: Callable[[str], bool],
         budget: float | None = None,
         elsewhere: Callable[[], float] = lambda: 0.0,
@@ -83,7 +85,7 @@ class Governor:
         self._plan, self._run, self._rates, self._profile = plan, run, rates, profile
         self._release = min(RELEASE, profile.boot)
         self._client, self._cluster = client, client.cluster
-        self._write, self._say, self._is_kept = write, say, is_kept
+        self._write, self._say, self._progress, self._is_kept = write, say, progress, is_kept
         self._budget, self._elsewhere, self._snapshot = budget, elsewhere, snapshot
         self._lock = threading.RLock()
         self._closed = threading.Event()
@@ -294,6 +296,7 @@ class Governor:
                 raise
         if not self._closed.wait(PATIENCE):
             self._say("budget.released", "the workflow goes on; its workers are released")
+            self._progress()
             self._cluster.close()
 
     def _hold_and_wait(self) -> None:
@@ -305,14 +308,14 @@ class Governor:
         self._limit_workers(0)
         self._client.sync(self._client.scheduler.scalable_hold)
         deadline = time.monotonic() + GRACE
-        while time.monotonic() < deadline and not self._closed.is_set() and workers:
+        idle = 0
+        # Twice: word that a call has ended, or that none may start, can still be under way at the first look.
+        while workers and idle < 2 and time.monotonic() < deadline and not self._closed.is_set():
             with self._lock:
                 hourly = self._meter.hourly + self._rates.shared
-            if (
-                self._money_left(time.time()) <= hourly * self._release / 3600
-                or not self._running()
-            ):
+            if self._money_left(time.time()) <= hourly * self._release / 3600:
                 return
+            idle = 0 if self._running() else idle + 1
             self._closed.wait(0.2)
 
     def _running(self) -> int:

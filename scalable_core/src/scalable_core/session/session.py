@@ -271,7 +271,7 @@ class ScalableSession:
     def progress(self) -> Progress:
         """Return how far the run is; all zero before it starts. Safe to call from any thread."""
         if self._client is None or self._client.status != "running":
-            return Progress()
+            return self._last
         progress = read_progress(self._client)
         if self._governor is not None:
             progress = self._governor.look(progress)
@@ -352,6 +352,7 @@ class ScalableSession:
             client=client,
             write=folder.append,
             say=self._say,
+            progress=self.progress,
             is_kept=kept.is_kept,
             budget=None if run is None else run.budget,
             elsewhere=lambda: 0.0 if run is None else run.spent(but=self),
