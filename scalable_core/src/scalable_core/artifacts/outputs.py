@@ -52,11 +52,13 @@ class StoringCall:
         Raises:
             ArtifactError: An output without wildcards is not there, or cannot be stored.
         """
-        paths = [fill(output, self.function, args, kwargs) for output in self.outputs]
-        before = {path: dict(_matches(path)) for path in paths if glob.has_magic(path)}
+        paths = [
+            (fill(output, self.function, args, kwargs), _is_wild(output)) for output in self.outputs
+        ]
+        before = {path: dict(_matches(path)) for path, wild in paths if wild}
         result = self.function(*args, **kwargs)
-        for path in paths:
-            if path not in before:
+        for path, wild in paths:
+            if not wild:
                 self._store(_unescaped(path))
                 continue
             for match, state in _matches(path):
@@ -128,6 +130,11 @@ class _Escaping(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         return glob.escape(str(super().format_field(value, format_spec)))
+
+
+def _is_wild(output: str) -> bool:
+    """Whether an output has wildcards of its own, outside of its braces."""
+    return any(glob.has_magic(text) for text, *_ in string.Formatter().parse(output))
 
 
 def _unescaped(path: str) -> str:

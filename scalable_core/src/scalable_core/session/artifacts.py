@@ -15,6 +15,7 @@ from attrs import frozen
 
 from scalable_core.artifacts import INDEX, artifact_uri, plain_place
 from scalable_core.artifacts.index import index_document, place_of, read_index
+from scalable_core.artifacts.later import Later
 from scalable_core.artifacts.task import as_reference, run_here, run_over
 from scalable_core.artifacts.transfer import digest_at, digest_of, open_place, store, store_once
 from scalable_core.artifacts.transfer import fetch as fetch_one
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 #: Artifacts that are fetched, checked or removed at one time.
 _AT_ONCE = 8
-#: Seconds after which what was stored is in the list beside the artifacts, at the latest.
-_SAVE_AFTER = 2.0
 
 
 @frozen(kw_only=True)
@@ -89,8 +88,7 @@ class RunArtifacts:
         self._host, self._record = host, record
         self._refs = {ref.name: ref for ref in refs}
         self._lock = threading.Lock()
-        self._saving = threading.Lock()
-        self._timer: threading.Timer | None = None
+        self._saved = Later(self.save)
         self._serving: Serving | None = None
 
     @classmethod
@@ -297,10 +295,9 @@ class RunArtifacts:
         Raises:
             StorageError: The place cannot be written.
         """
-        with self._saving:  # so that an older list never takes the place of a newer one
-            document = index_document(self.project, self.run, self)
-            data = (json.dumps(document, indent=1) + "\n").encode()
-            self._place().put(f"{self.run}/{INDEX}", data)
+        document = index_document(self.project, self.run, self)
+        data = (json.dumps(document, indent=1) + "\n").encode()
+        self._place().put(f"{self.run}/{INDEX}", data)
 
     def merge(self) -> None:
         """Take in what others have added to the list beside the artifacts; this run's own records win.
@@ -321,38 +318,18 @@ class RunArtifacts:
         run_over(self.store)
         if self._serving is not None:
             self._serving.close()
-        with self._lock:
-            timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-            try:
-                self.save()
-            except ScalableError as error:
-                self._say_failed(error)
-
-    def _say_failed(self, error: ScalableError) -> None:
-        message = f"the list of the run's artifacts was not written beside them: {error.message}"
-        self.context().events.emit(
-            Event(time=time.time(), kind="artifacts.failed", message=message)
-        )
+        try:
+            self._saved.close()
+        except ScalableError as error:
+            message = f"the list of the run's artifacts is not beside them: {error.message}"
+            event = Event(time=time.time(), kind="artifacts.failed", message=message)
+            self.context().events.emit(event)
 
     def _note(self, ref: ArtifactRef) -> None:
         with self._lock:
             self._refs[ref.name] = ref
             self._record(_row(ref))
-            if self._timer is None:
-                self._timer = threading.Timer(_SAVE_AFTER, self._save_soon)
-                self._timer.daemon = True
-                self._timer.start()
-
-    def _save_soon(self) -> None:
-        with self._lock:
-            self._timer = None
-        try:
-            self.save()
-        except ScalableError:
-            with self._lock:  # the end of the run tries again, and says so
-                self._timer = self._timer or threading.Timer(0, lambda: None)
+        self._saved.ask()
 
     def _fetch(self, ref: ArtifactRef, target: Path, *, overwrite: bool) -> None:
         if target.is_file() and not overwrite:
