@@ -75,9 +75,8 @@ def check_together(wishes: Wishes, *, compare: bool, regions: bool, **given: Any
     """
     modes = {"--compare": compare, "--regions": regions, f"--{_first(wishes)}": wishes.any}
     used = [name for name, wanted in modes.items() if wanted]
-    apart = {"--compare": ("output", "online"), "--regions": ("output", "online")}
-    for mode in used:
-        used += [f"--{name}" for name in apart.get(mode, ("hours",)) if given[name]]
+    apart = ("hours",) if wishes.any else ("output", "online")
+    used += [f"--{name}" for name in apart if used and given[name]]
     if len(used) > 1:
         raise UsageError(
             f"{used[0]} and {used[1]} do not go together", cure="leave one of them out"

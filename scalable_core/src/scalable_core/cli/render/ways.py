@@ -36,9 +36,10 @@ def render_targets(comparison: Comparison, look: Look) -> list[str]:
     for no in comparison.failed:
         rows.append([_mark(False, no.target), *["-"] * 6, "x"])
     lines = table(rows, look, align="llrrrrrr", shrink=1, spare=(6,))
+    lines += [""] if comparison.failed else []
     for no in comparison.failed:
-        text = f"{clean(no.target)}: {clean(_reason(no))}"
-        lines += wrap(text, look, first=_INDENT, rest=_INDENT * 2)
+        text = f"{clean(no.target)} has no plan: {clean(_reason(no))}"
+        lines += wrap(text, look, rest=_INDENT)
     lines += ["", *_foot(comparison.ways, look)]
     return [*lines, "", *wrap(targets_verdict(comparison), look, rest=_INDENT)]
 
