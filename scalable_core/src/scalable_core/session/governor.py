@@ -96,10 +96,12 @@ class Governor:
         self._projected: float | None = None
         self._written = 0.0
         self._limit: int | None = None
+        self._counted = False
         self._kept = 0
         self._left: dict[str, int] = {}
         self._rest: float | None = None
         self._estimate = None if plan.cost is None else plan.cost.expected
+        self._forecast_is_known = plan.forecast is not None and plan.forecast.known
         first = CostRow(
             time=now, item="estimate", estimate=self._estimate, budget=budget, snapshot=snapshot
         )
@@ -111,7 +113,7 @@ class Governor:
     def spent(self) -> float:
         """USD so far."""
         with self._lock:
-            return self._meter.spent if self._closed.is_set() else self._meter.total(time.time())
+            return self._meter.spent if self._counted else self._meter.total(time.time())
 
     def hear(self, rows: Rows, moment: float) -> None:
         """Take the rows that have come until a moment, count, and stop the run when it is time.
@@ -138,7 +140,7 @@ class Governor:
             spent = self.spent
             if rest is not None:
                 self._projected = spent + rest + self._rates.once
-            elif self._estimate is not None:
+            elif self._estimate is not None and self._forecast_is_known:
                 self._projected = max(spent, self._estimate)
             projected = self._projected
         return evolve(progress, spent=spent, projected=projected, budget=self._budget)
@@ -172,6 +174,7 @@ class Governor:
             self._hear({"workers": rows})
             self._projected = None
             self._append(self._meter.count(moment, last=True))
+            self._counted = True
 
     def result(self, *, comparable: bool) -> RunCost:
         """Return what the run has cost.
@@ -179,7 +182,6 @@ class Governor:
         Args:
             comparable: The run did all of the work that its estimate was for.
         """
-        known = self._plan.forecast is not None and self._plan.forecast.known
         stopped = self.error is not None
         return RunCost(
             estimate=self._estimate,
@@ -189,7 +191,7 @@ class Governor:
             left=sum(self._left.values()) if stopped else None,
             kept=self._kept if stopped else None,
             snapshot=self._snapshot,
-            comparable=comparable and known and bool(self._estimate),
+            comparable=comparable and self._forecast_is_known and bool(self._estimate),
         )
 
     # -- counting ----------------------------------------------------------------------------------------
@@ -236,21 +238,20 @@ class Governor:
         return max(absent, 0) * max(self._rates.workers.values(), default=0.0) * seconds / 3600
 
     def _is_reached(self) -> bool:
-        """Whether what is left is just enough for the calls that run to end, and for the release."""
+        """Whether what is left is just enough to end: the calls that run, or all that are known."""
         look = self._ask()
         if look is None:
             return False
-        progress, running = look
-        now = time.time()
-        calls = open_calls(progress)
+        calls, running = open_calls(look[0]), look[1]
         with self._lock:
-            seconds = min(self._outlook.until_idle(running), GRACE) + self._release
-            hourly = self._meter.hourly + self._rates.shared
-            idle = not self._meter.hourly
-            boots = self._boots()
-        if idle and calls and self._limit == 0:
+            workers, shared = self._meter.hourly, self._rates.shared
+            drain = (workers + shared) * min(self._outlook.until_idle(running), GRACE) / 3600
+            rest = self._outlook.rest(calls, self._meter.workers)
+            need = drain if rest is None else min(drain, rest)
+            need += (workers + shared) * self._release / 3600 + self._boots()
+        if calls and not workers and self._limit == 0:
             return True
-        return self._money_left(now) <= hourly * seconds / 3600 + boots
+        return self._money_left(time.time()) <= need
 
     def _limit_growth(self) -> None:
         """Let the cluster ask for no more workers than can be paid until each has done one call."""
@@ -340,16 +341,27 @@ class Governor:
         with self._lock:
             for task, count in calls.items():
                 self._left[task] = self._left.get(task, 0) + count
-            workers = self._plan.groups
-            planned = {g.name: max(1, min(g.maximum, self._plan.maximum)) for g in workers}
-            self._rest = self._outlook.rest(self._left, planned)
-            if self._rest is None and self._estimate is not None:
-                self._rest = max(self._estimate - self.spent, 0.0) or None
+            self._rest = self._cost_of_rest()
             error = self._error()
         self.error = error
         self._client.sync(
             self._client.scheduler.scalable_stop, exception=dumps(error), text=repr(error)
         )
+
+    def _cost_of_rest(self) -> float | None:
+        """USD that another run will cost which does what is left, its boots and its end included."""
+        left = sum(self._left.values())
+        planned = {
+            group.name: max(1, min(group.maximum, self._plan.maximum, left))
+            for group in self._plan.groups
+        }
+        rest = self._outlook.rest(self._left, planned)
+        if rest is None:
+            known = self._forecast_is_known and self._estimate is not None
+            return max((self._estimate or 0.0) - self.spent, 0.0) or None if known else None
+        hourly = sum(self._rates.workers.get(name, 0.0) * count for name, count in planned.items())
+        seconds = max(self._profile.boot, self._profile.billed_minimum) + self._release
+        return rest + (hourly + self._rates.shared) * seconds / 3600 + self._rates.once
 
     def _error(self) -> BudgetReachedError:
         left = sum(self._left.values())
