@@ -72,13 +72,16 @@ def estimate(tmp_path_factory: pytest.TempPathFactory) -> Estimate:
         hours: float = 2.0,
         gb: float = 0.0,
         store: str = "s3://bucket/runs",
+        others: Mapping[str, Any] | None = None,
         **component: Any,
     ) -> CostEstimate:
+        size = "max_workers" if target["provider"] == "local" else "n_workers"
         document = {
             "version": 1,
             "project": {"name": "study", "default_storage": store},
-            "targets": {"there": {"n_workers": max(workers, 1), **target}},
-            "components": {"model": {"cpus": 4, "memory": "16G", **component}},
+            "targets": {"there": {size: max(workers, 1), **target}},
+            "components": {"model": {"cpus": 4, "memory": "16G", **component}, **(others or {})},
+            "tasks": {name: {"component": name} for name in ("model", *(others or {}))},
         }
         YAML().dump(document, path)
         plan = build_plan(read_manifest(path, options=host.options_lookup, environ={}), environ={})
@@ -91,7 +94,7 @@ def estimate(tmp_path_factory: pytest.TempPathFactory) -> Estimate:
             high_wall_hours=hours,
             output_bytes=round(gb * GIB),
             download_bytes=round(gb * GIB),
-            groups={"model": group},
+            groups=dict.fromkeys(("model", *(others or {})), group),
         )
         return host.estimate_cost(evolve(plan, forecast=forecast), HookContext(dry_run=True))
 
