@@ -155,7 +155,7 @@ def amounts(answer):
         (GKE, {"cpus": 8, "memory": "2G"}, "Memory", 0.7876),
         # pods have no minimum: ten seconds of ten are 10 x 4 x 10 / 3600 x 0.0445
         (GKE, {"hours": 10 / 3600}, "Compute", 10 * 4 * 10 / 3600 * 0.0445),
-        # Taiwan by its own list, Tokyo by the ratio of E2's cores: 80 x 0.0515; 80 x 0.0445 x 0.02802642 / 0.02181159
+        # Taiwan by its own list: 80 x 0.0515; Tokyo by E2's cores: 80 x 0.0445 x 0.02802642 / 0.02181159
         ({**GKE, "region": "asia-east1"}, {}, "Compute", 4.12),
         ({**GKE, "region": "asia-northeast1"}, {}, "Compute", 4.57436),
         # nodes: 10 x 2 h x 0.194236; Spot 0.09212; 100 GB pd-balanced each: 10 x 100 x 2 / 730 x 0.10

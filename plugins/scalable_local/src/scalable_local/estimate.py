@@ -17,7 +17,9 @@ def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
     """Return a line for the CPUs and one for the memory of each group; of nothing when there is no `price`."""
     options: LocalOptions = plan.target.options
     if options.price is None:
-        lines = tuple(_free(group.name) for group in plan.groups)
+        groups = forecast_of(plan).groups
+        hours = {name: group.worker_hours for name, group in groups.items()}
+        lines = tuple(_free(group.name, hours.get(group.name, 0.0)) for group in plan.groups)
         return CostEstimate(
             provider=provider,
             expected=0.0,
@@ -54,10 +56,11 @@ def _lines(plan: Plan, vcpu_hour: float, gib_hour: float) -> Iterator[CostLine]:
         yield priced("Memory", "GB-h", size, _own(gib_hour), component=name, note=note)
 
 
-def _free(component: str) -> CostLine:
+def _free(component: str, hours: float) -> CostLine:
     return CostLine(
         item="Compute",
         component=component,
+        quantity=hours,
         unit="h",
         unit_price=0.0,
         amount=0.0,
