@@ -42,8 +42,9 @@ def test_the_workflow_has_stdout_and_progress_has_stderr(project: Path, scalable
     assert lines[0].startswith("Project study   Target local   Provider local (scalable-local ")
     assert lines[1] == "Workers 2 x model (1 vCPU, 256M)   Nothing is billed."
     assert lines[-1].startswith("10 tasks done, 0 failed, ")
-    folder = project / lines[-2].removeprefix("records ")
-    assert json.loads((folder / "run.json").read_text())["status"] == "done"
+    report = project / lines[-2].removeprefix("report ")
+    assert json.loads((report.parent / "run.json").read_text())["status"] == "done"
+    assert "10 tasks" in report.read_text()
     assert "\x1b" not in done.stderr
 
 

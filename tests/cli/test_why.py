@@ -241,6 +241,10 @@ def test_a_rerun_says_which_run_its_results_came_from(study: Path, scalable) -> 
 
     assert [(row["state"], row["source"]) for row in rows] == [("cached", runs[0].name)] * 3
     assert "3 results from it" in scalable("report").stdout
+    short = runs[0].name.split("-", 3)[3]
+    assert f"3 of 3 came from run {short}" in scalable("report").stdout
+    scalable("report", "--format", "html")
+    assert f"3 of 3 came from run {short}." in (runs[-1] / "report.html").read_text()
 
 
 def test_what_pickling_notes_on_a_class_is_no_change(study: Path, scalable) -> None:

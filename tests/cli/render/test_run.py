@@ -22,7 +22,9 @@ from scalable_core.types import Event, Progress, RunRecord, TaskCounts
 FOLDER = Path(".scalable/runs/run-1")
 
 
-def record(total: int = 0, done: int = 0, failed: int = 0, **workers: int) -> RunRecord:
+def record(
+    total: int = 0, done: int = 0, failed: int = 0, cached: int = 0, **workers: int
+) -> RunRecord:
     """A run with those counts."""
     return RunRecord(
         run="run-1",
@@ -32,7 +34,7 @@ def record(total: int = 0, done: int = 0, failed: int = 0, **workers: int) -> Ru
         status="done",
         started="2026-11-24T15:00:00Z",
         lock="sha256:0",
-        tasks={"total": total, "done": done, "failed": failed},
+        tasks={"total": total, "done": done, "failed": failed, "cached": cached},
         workers=workers,
     )
 
@@ -55,15 +57,23 @@ def record(total: int = 0, done: int = 0, failed: int = 0, **workers: int) -> Ru
         ),
         ({}, ValueError(), "failed before any task, 14m52s"),
         ({}, None, "no tasks, 14m52s"),
+        ({"cached": 9}, None, "9 tasks from the cache, none to run, 14m52s"),
+        (
+            {"total": 2, "done": 2, "cached": 9, "added": 1},
+            None,
+            "2 tasks done, 0 failed, 9 from the cache, 14m52s on 1 worker",
+        ),
     ],
 )  # fmt: skip
 def test_the_verdict_has_the_numbers(
     counts: dict[str, int], error: BaseException | None, verdict: str
 ) -> None:
-    """The records' folder, then one line that says how it went, how much was done and how long it took."""
+    """Its report or its folder, then one line: how it went, how much was done, how long it took."""
     lines = render_verdict([record(**counts)], [FOLDER], error, 892, Look())
+    reported = render_verdict([record(**counts)], [FOLDER / "report.html"], error, 892, Look())
 
     assert lines == ["records .scalable/runs/run-1", verdict]
+    assert reported == ["report .scalable/runs/run-1/report.html", verdict]
 
 
 def test_the_verdict_adds_up_the_sessions_of_a_workflow() -> None:

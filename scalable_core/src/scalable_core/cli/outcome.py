@@ -13,7 +13,7 @@ from scalable_core.cli.options import next_command
 from scalable_core.cli.render.failure import error_document, render_error, render_traceback
 from scalable_core.cli.render.run import render_stop, render_verdict
 from scalable_core.cli.terminal import Look, say
-from scalable_core.errors import BudgetReachedError, ManifestError
+from scalable_core.errors import BudgetReachedError, ManifestError, ScalableError
 from scalable_core.records.report.words import short_id
 from scalable_core.types import RUN_SCHEMA, Plan, to_data
 
@@ -59,8 +59,8 @@ def report_outcome(
     if error is None and quiet:
         return 0
     lines = [] if error is None else _render(error, look, workflow, debug=debug)
-    folders = [_near(folder, here) for folder in outcome.folders]
-    lines += render_verdict(outcome.records, folders, error, seconds, look)
+    places = [_near(_write_report(folder) or folder, here) for folder in outcome.folders]
+    lines += render_verdict(outcome.records, places, error, seconds, look)
     if isinstance(error, BudgetReachedError):
         run = short_id(outcome.records[-1].run)
         manifest = str(_near(Path(plan.manifest), here))
@@ -77,6 +77,20 @@ def outcome_documents(outcome: RunOutcome) -> Iterator[dict[str, Any]]:
         yield {"schema": RUN_SCHEMA, **to_data(record), "run_dir": str(folder)}
     if outcome.error is not None:
         yield error_document(outcome.error, workflow_exit_code(outcome.error))
+
+
+def _write_report(folder: Path) -> Path | None:
+    """Write the report of a run into its folder and return where it is; None when it cannot be written."""
+    from scalable_core.records.reading import read_history
+    from scalable_core.records.report import report_page
+    from scalable_core.records.report.document import make_report
+
+    path = folder / "report.html"
+    try:
+        path.write_text(report_page(make_report(read_history(folder))), encoding="utf-8")
+    except (OSError, ScalableError):
+        return None
+    return path
 
 
 def _render(error: BaseException, look: Look, workflow: Path, *, debug: bool) -> list[str]:

@@ -129,7 +129,7 @@ def _cache(report: Report, look: Look) -> list[str]:
         f"{_INDENT}{count(report.summary.cached, 'result')} from it{saved}",
     ]
     if cache.sources:
-        lines += wrap(clean(sources_text(cache)), look, first=_INDENT, rest=_INDENT * 2)
+        lines += wrap(clean(sources_text(report.summary)), look, first=_INDENT, rest=_INDENT * 2)
     for problem in cache.problems:
         lines += wrap(clean(problem), look, first=f"{_INDENT}! ", rest=_INDENT * 2)
     return lines

@@ -110,16 +110,16 @@ def clock(elapsed: float) -> str:
 
 def render_verdict(
     records: Sequence[RunRecord],
-    folders: Sequence[Path],
+    places: Sequence[Path],
     error: BaseException | None,
     seconds: float,
     look: Look,
 ) -> list[str]:
-    """Return how a run ended: where its records are, then the verdict with numbers.
+    """Return how a run ended: where its report is, then the verdict with numbers.
 
     Args:
         records: One for each session.
-        folders: Theirs, relative to the current one where that is shorter.
+        places: Their reports, or folders where none was written.
         error: What the workflow raised.
         seconds: Wall time.
         look: Of the stream.
@@ -129,7 +129,11 @@ def render_verdict(
     )
     workers = sum(record.workers.get("added", 0) for record in records)
     lost = sum(record.workers.get("lost", 0) for record in records)
-    lines = [f"{look.paint('records', 'dim')} {folder}" for folder in folders]
+    cached = sum(record.tasks.get("cached", 0) for record in records)
+    lines = [
+        f"{look.paint('report' if place.suffix == '.html' else 'records', 'dim')} {place}"
+        for place in places
+    ]
     if not records and error is None:
         return [f"the workflow ended without a session, {format_duration(seconds)}"]
     if not isinstance(error, BudgetReachedError):  # which says it itself
@@ -142,9 +146,13 @@ def render_verdict(
         head = look.paint("failed", "red", "bold")
     if not total:
         before = "no tasks" if error is None else f"{head} before any task"
+        if cached:
+            none = "none to run" if error is None else f"{head} before any other"
+            before = f"{count(cached, 'task')} from the cache, {none}"
         return [*lines, f"{before}, {format_duration(seconds)}"]
     tasks = f"{done} of {count(total, 'task')}" if done < total else count(total, "task")
-    numbers = f", {failed} failed, {format_duration(seconds)}"
+    kept = f", {cached} from the cache" if cached else ""
+    numbers = f", {failed} failed{kept}, {format_duration(seconds)}"
     if workers:
         numbers += f" on {count(workers, 'worker')}" + (f", {lost} lost" if lost else "")
     if error is None:

@@ -200,7 +200,7 @@ def _cache(report: Report) -> str:
             f"{count(report.summary.cached or cache.events['hit'], 'result')} came from it{saved}."
         )
     if cache.sources:
-        words.append(f"{escape(sources_text(cache))}.")
+        words.append(f"{escape(sources_text(report.summary))}.")
     if cache.events.get("stored"):
         words.append(f"{count(cache.events['stored'], 'new result')} went in.")
     body = "".join(f'<p class="warn">{escape(problem)}</p>\n' for problem in cache.problems)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalable_core.records.advice import Advice, Bound
 from scalable_core.records.failures import FailureGroup
 from scalable_core.records.report.document import Report
-from scalable_core.records.summary import CacheSummary, RunSummary
+from scalable_core.records.summary import RunSummary
 from scalable_core.types.units import format_duration, format_size, format_usd
 
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
@@ -77,12 +77,13 @@ def _usd(amount: float, symbol: str) -> str:
     return format_usd(amount).replace("$", symbol)
 
 
-def sources_text(cache: CacheSummary) -> str:
-    """Return which runs had made the cached results: ``371 made by calm-heron-1c09``."""
-    runs = sorted(cache.sources.items(), key=lambda item: -item[1])
-    shown = [f"{number:,} made by {short_id(run)}" for run, number in runs[:4]]
+def sources_text(summary: RunSummary) -> str:
+    """Return which runs had made the cached results: ``371 of 420 came from run calm-heron-1c09``."""
+    runs = sorted(summary.cache.sources.items(), key=lambda item: -item[1])
+    shown = [f"{number:,} from run {short_id(run)}" for run, number in runs[:4]]
     more = len(runs) - len(shown)
-    return ", ".join(shown) + (f", others by {count(more, 'more run')}" if more > 0 else "")
+    text = ", ".join(shown) + (f", others from {count(more, 'more run')}" if more > 0 else "")
+    return text.replace(" from run ", f" of {summary.calls:,} came from run ", 1)
 
 
 def failure_facts(group: FailureGroup) -> str:
