@@ -1,7 +1,7 @@
 """A small Cloud Storage in memory, fast enough that clients are what is measured; it prints its URL first.
 
-Connections are those of `small_s3`. It knows objects (multipart and resumable uploads, GET with ranges, metadata,
-DELETE, ifGenerationMatch=0) and computes their CRC-32C, as the service does; it lists nothing.
+Connections are those of `small_s3`. It knows objects (multipart and resumable uploads, GET with ranges,
+metadata, DELETE, ifGenerationMatch=0) and computes their CRC-32C, as the service does; it lists nothing.
 """
 
 from __future__ import annotations
@@ -120,7 +120,13 @@ class GcsConnection(Connection):
         answer = (
             b"HTTP/1.1 %b\r\nContent-Length: %d\r\nContent-Type: application/octet-stream\r\n"
             b"x-goog-generation: %b\r\nx-goog-hash: crc32c=%b%b\r\n\r\n"
-            % (status, end - start, resource["generation"].encode(), resource["crc32c"].encode(), extra)
+            % (
+                status,
+                end - start,
+                resource["generation"].encode(),
+                resource["crc32c"].encode(),
+                extra,
+            )
         )
         if len(parts) == 1 and end - start < 65536:
             return self.sock.sendall(answer + parts[0][start:end])

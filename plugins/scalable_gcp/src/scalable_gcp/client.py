@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import threading
 import urllib.request
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 import google.auth  # noqa: TID253 - this module is itself imported only inside functions
@@ -19,13 +22,14 @@ from gcloud.aio.storage import Storage as StorageService  # noqa: TID253
 from google.auth import exceptions as auth_errors  # noqa: TID253
 from google.auth.credentials import Credentials  # noqa: TID253
 from google.auth.transport.requests import Request  # noqa: TID253
+from yarl import URL
 
 T = TypeVar("T")
 
 STORAGE_ROOT = "https://storage.googleapis.com"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-#: Seconds to get a token.
-_TOKEN = 30
+#: Seconds to get a token, and to clean up after an interruption.
+_TOKEN, _FAREWELL = 30, 5
 
 
 class CredentialsError(Exception):
@@ -151,11 +155,14 @@ class Connection:
         sent = {"Accept-Encoding": "gzip", **(headers or {})}
         if self.token is not None:
             sent["Authorization"] = f"Bearer {await self.token.get()}"
+        if params:
+            url = f"{url}?{urlencode(params)}"
         response: aiohttp.ClientResponse = await self.storage.session.request(
             method,
-            url,
+            URL(
+                url, encoded=True
+            ),  # as it is: quoting it once more would cost time, and some names
             headers=sent,
-            params=params,
             data=data,
             timeout=timeout,
             allow_redirects=False,
@@ -220,12 +227,27 @@ async def connect(root: str | None = None) -> Connection:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the background loop and wait for it. Must not be called from that loop."""
-    future = asyncio.run_coroutine_threadsafe(work, _loop().loop)
+    """Run a coroutine on the background loop and wait for it. Must not be called from that loop.
+
+    Who is interrupted while he waits gives the coroutine some seconds to clean up.
+    """
+    loop = _loop().loop
+    # Half as dear as `asyncio.run_coroutine_threadsafe`, which small objects feel.
+    done: queue.SimpleQueue[asyncio.Task[T]] = queue.SimpleQueue()
+    tasks: list[asyncio.Task[T]] = []
+
+    def start() -> None:
+        tasks.append(loop.create_task(work))
+        tasks[0].add_done_callback(done.put)
+
+    loop.call_soon_threadsafe(start)
     try:
-        return future.result()
+        return done.get().result()
     except BaseException:
-        future.cancel()
+        if not (tasks and tasks[0].done()):
+            loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            with suppress(queue.Empty):
+                done.get(timeout=_FAREWELL)
         raise
 
 

@@ -1,10 +1,9 @@
-"""The two digests of an object: SHA-256, which we keep, and CRC-32C, which the service checks."""
+"""The two digests of an object: SHA-256, which we keep and check, and CRC-32C, which the service checks."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from pathlib import Path
 
 import google_crc32c
@@ -28,25 +27,18 @@ class Digests:
     crc32c: str
 
 
-class Digester:
-    """Computes both digests of bytes that come in pieces."""
+class Crc32c:
+    """The CRC-32C of bytes that come in pieces."""
 
     def __init__(self) -> None:
-        self._sha256, self._crc32c, self._size = hashlib.sha256(), 0, 0
+        self._value = 0
 
-    def update(self, piece: bytes | memoryview) -> None:
+    def update(self, piece: bytes) -> None:
         """Take the next bytes."""
-        self._sha256.update(piece)
-        self._crc32c = google_crc32c.extend(self._crc32c, bytes(piece))
-        self._size += len(piece)
+        self._value = google_crc32c.extend(self._value, piece)
 
-    def digests(self) -> Digests:
-        """Return the digests of all bytes so far."""
-        return Digests(
-            size=self._size,
-            sha256=f"sha256:{self._sha256.hexdigest()}",
-            crc32c=base64.b64encode(self._crc32c.to_bytes(4, "big")).decode(),
-        )
+    def __str__(self) -> str:
+        return base64.b64encode(self._value.to_bytes(4, "big")).decode()
 
 
 def digests_of(data: bytes | Path) -> Digests:
@@ -55,20 +47,23 @@ def digests_of(data: bytes | Path) -> Digests:
     Raises:
         OSError: The file cannot be read.
     """
-    digester = Digester()
+    sha256, crc32c, size = hashlib.sha256(), Crc32c(), 0
     if isinstance(data, bytes):
-        digester.update(data)
-        return digester.digests()
-    with open(data, "rb", buffering=0) as file:
-        update(digester, file.fileno(), 0, os.fstat(file.fileno()).st_size)
-    return digester.digests()
+        sha256.update(data)
+        crc32c.update(data)
+        size = len(data)
+    else:
+        with open(data, "rb", buffering=0) as file:
+            while piece := file.read(_PIECE):
+                sha256.update(piece)
+                crc32c.update(piece)
+                size += len(piece)
+    return Digests(size=size, sha256=sha256_text(sha256.digest()), crc32c=str(crc32c))
 
 
-def update(digester: Digester, descriptor: int, start: int, end: int) -> None:
-    """Let a digester take a stretch of a file."""
-    while start < end and (piece := os.pread(descriptor, min(_PIECE, end - start), start)):
-        digester.update(piece)
-        start += len(piece)
+def sha256_text(digest: bytes) -> str:
+    """Return a SHA-256 as artifacts name it."""
+    return f"sha256:{digest.hex()}"
 
 
 def header_crc32c(header: str) -> str | None:

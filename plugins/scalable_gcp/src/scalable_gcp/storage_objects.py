@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -11,8 +12,8 @@ import aiohttp
 from attrs import field, frozen
 
 from scalable_gcp.client import Connection, silence
-from scalable_gcp.storage_digests import Digests, header_crc32c
-from scalable_gcp.storage_errors import FAILURES, Patience, Tries, is_absent, status
+from scalable_gcp.storage_digests import Crc32c, Digests, header_crc32c
+from scalable_gcp.storage_errors import FAILURES, DamagedError, Patience, Tries, is_absent, status
 
 T = TypeVar("T")
 Resource = dict[str, Any]
@@ -99,19 +100,17 @@ class Bucket:
         Raises:
             TakenError: The name is not free.
         """
-        storage, tries = self.connection.storage, self.tries()
+        tries = self.tries()
+        body, kind = _multipart(write, data)
+        url = f"{self.connection.root}/upload/storage/v1/b/{self.name}/o"
+        params = {"uploadType": "multipart", **write.params}
+        headers = {"Content-Type": kind}
         while True:
             try:
-                found: Resource = await storage.upload(
-                    self.name,
-                    write.name,
-                    data,
-                    content_type=write.media_type,
-                    parameters=write.params,
-                    metadata=write.metadata,
-                    force_resumable_upload=False,
-                    timeout=self.timeout,
+                response = await self.connection.call(
+                    "POST", url, headers=headers, params=params, data=body, timeout=self.timeout
                 )
+                found: Resource = json.loads(await response.read())
                 return found
             except FAILURES as error:
                 if write.create and status(error) == 412:
@@ -162,11 +161,9 @@ class Bucket:
         )
         return found.get("items", []), found.get("nextPageToken")
 
-    async def read(self, name: str) -> tuple[bytes, str | None]:
-        """Return the bytes of an object and its CRC-32C, as far as the service tells it."""
-        found: list[str | None] = []
-        pieces = [piece async for piece in self.pieces(name, told=found.append)]
-        return b"".join(pieces), found[0]
+    async def read(self, name: str) -> bytes:
+        """Return the bytes of an object."""
+        return b"".join([piece async for piece in self.pieces(name)])
 
     async def pieces(
         self,
@@ -175,7 +172,6 @@ class Bucket:
         start: int = 0,
         end: int | None = None,
         generation: str | None = None,
-        told: Callable[[str | None], None] = lambda crc32c: None,
     ) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of an object; a body that is cut short is continued where it broke.
 
@@ -184,9 +180,12 @@ class Bucket:
             start: The first byte.
             end: The byte after the last; None for all.
             generation: Which one; the newest, and that one to the end, when None.
-            told: Hears the CRC-32C of the object with every answer, as far as the service tells it.
+
+        Raises:
+            DamagedError: It is the whole object, and not what the service says of it.
         """
-        tries = self.tries()
+        tries, crc32c, expected = self.tries(), Crc32c(), None
+        whole = not start and end is None
         while True:
             try:
                 params = {"alt": "media"} | ({"generation": generation} if generation else {})
@@ -197,22 +196,40 @@ class Bucket:
                     "GET", self.url(name), headers=headers, params=params, timeout=self.timeout
                 )
                 async with response:
-                    generation = generation or response.headers.get("x-goog-generation")
-                    if end is None:
-                        end = _size(response)
-                    told(header_crc32c(",".join(response.headers.getall("x-goog-hash", ()))))
+                    told = response.headers
+                    generation = generation or told.get("x-goog-generation")
+                    end = _size(response) if end is None else end
+                    if whole and not start:
+                        expected = header_crc32c(",".join(told.getall("x-goog-hash", ())))
                     async for piece in response.content.iter_any():
                         start += len(piece)
+                        if whole:
+                            crc32c.update(piece)
                         tries.progress()
                         yield piece
                 if end is None or start >= end:
-                    return
+                    break
                 raise aiohttp.ClientPayloadError(f"the answer ends {end - start} bytes too early")
             except FAILURES as error:
                 await tries.wait(error)
+        if expected not in (None, str(crc32c)):
+            raise DamagedError(
+                f"its CRC-32C is {crc32c}, and Cloud Storage says that it is {expected}"
+            )
 
 
 def _size(response: aiohttp.ClientResponse) -> int | None:
     """How many bytes an object has, by an answer with all of it or with a part."""
     whole = response.headers.get("Content-Range", "").rpartition("/")[2]
     return int(whole) if whole.isdigit() else response.content_length
+
+
+def _multipart(write: Write, data: bytes) -> tuple[bytes, str]:
+    """Return the body of a request that holds an object and what is kept with it, and its media type."""
+    meta = json.dumps({"name": write.name, **write.metadata}).encode()
+    edge = write.mark.encode()  # random, so not in the data
+    body = b"--%b\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n%b\r\n" % (edge, meta)
+    body += b"--%b\r\nContent-Type: %b\r\n\r\n" % (edge, write.media_type.encode())
+    return b"".join(
+        (body, data, b"\r\n--%b--\r\n" % edge)
+    ), f"multipart/related; boundary={write.mark}"
