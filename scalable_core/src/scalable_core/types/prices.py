@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -153,11 +154,7 @@ class PriceBook:
     def machines(self) -> tuple[MachineType, ...]:
         """Return the machine types of the region; empty when they are not known."""
         path = self.folder / "machines" / f"{self.region}.csv"
-        if not path.is_file():
-            return ()
-        with path.open(newline="", encoding="utf-8") as file:
-            as_of, source = next(csv.reader(file))
-            return tuple(_machine(row, as_of, source) for row in csv.DictReader(file))
+        return _read_machines(path, path.stat().st_mtime_ns) if path.is_file() else ()
 
 
 def tiered(tiers: Sequence[Tier], quantity: float) -> float:
@@ -196,11 +193,22 @@ def _usd(machine: MachineType) -> tuple[float, str]:
     return (machine.price.usd if machine.price else 0.0, machine.name)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
+def _rows(path: Path) -> Sequence[dict[str, str]]:
+    return _read_rows(path, path.stat().st_mtime_ns) if path.is_file() else ()
+
+
+# Many variants of one plan are priced from the same files; a refresh changes when they were written.
+@functools.lru_cache(maxsize=128)
+def _read_rows(path: Path, written: int) -> Sequence[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+@functools.lru_cache(maxsize=64)
+def _read_machines(path: Path, written: int) -> tuple[MachineType, ...]:
+    with path.open(newline="", encoding="utf-8") as file:
+        as_of, source = next(csv.reader(file))
+        return tuple(_machine(row, as_of, source) for row in csv.DictReader(file))
 
 
 def _price(row: dict[str, str]) -> Price:
