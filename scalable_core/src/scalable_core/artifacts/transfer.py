@@ -102,8 +102,15 @@ def digest_of(data: bytes | Path) -> str:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def digest_at(storage: Storage, key: str) -> tuple[str, int]:
-    """Read an object to its end and return its digest, as `digest_of`, and its bytes.
+def digest_at(
+    storage: Storage, key: str, *, arrived: Callable[[int], None] = lambda count: None
+) -> tuple[str, int]:
+    """Read an object to its end and return its digest, as `digest_of`, and how many bytes it has.
+
+    Args:
+        storage: Where it is.
+        key: Its name there.
+        arrived: Told of each piece, how many bytes it has.
 
     Raises:
         FileNotFoundError: It is not there.
@@ -113,6 +120,7 @@ def digest_at(storage: Storage, key: str) -> tuple[str, int]:
     for piece in storage.stream(key):
         digest.update(piece)
         size += len(piece)
+        arrived(len(piece))
     return f"sha256:{digest.hexdigest()}", size
 
 

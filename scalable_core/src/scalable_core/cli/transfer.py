@@ -6,10 +6,12 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalable_core.cli.terminal import look_of
+from scalable_core.records.report.words import size
 from scalable_core.types import PROGRESS, ArtifactRef, Event
+from scalable_core.types.units import format_duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -71,33 +73,34 @@ class TransferBar:
                 if time.monotonic() - self._start < _PATIENCE:
                     return
                 self._progress = self._begin()
-            files = f" {self._ended}/{self._files}" if self._files > 1 else ""
-            self._progress.update(
-                self._progress.task_ids[0],
-                description=f"{self._what}{files}",
-                completed=sum(self._done.values()),
-            )
+            self._progress.update(self._progress.task_ids[0], **self._state())
+
+    def _state(self) -> dict[str, Any]:
+        """What the bar shows: the rate is that of the whole time, so that it is calm."""
+        done = sum(self._done.values())
+        rate = done / max(time.monotonic() - self._start, 0.001)
+        files = f" {self._ended}/{self._files}" if self._files > 1 else ""
+        left = format_duration((self._total - done) / rate) if rate and self._total else "?"
+        return {
+            "description": f"{self._what}{files}",
+            "completed": done,
+            "bytes": f"{size(done)} of {size(self._total)}",
+            "rate": f"{size(rate)}/s",
+            "left": f"{left} left" if done < self._total else "",
+        }
 
     def _begin(self) -> Progress:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn
 
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(complete_style="cyan", finished_style="green"),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
+            *(TextColumn(f"{{task.fields[{name}]}}") for name in ("bytes", "rate", "left")),
             console=Console(file=sys.stderr, no_color=not self._color, highlight=False),
             transient=True,
         )
+        state = self._state()
+        progress.add_task(state.pop("description"), total=self._total or None, **state)
         progress.start()
-        progress.add_task(self._what, total=self._total or None)
         return progress

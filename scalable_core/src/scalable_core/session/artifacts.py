@@ -30,6 +30,7 @@ from scalable_core.types import (
     Plan,
     Storage,
     StoredObject,
+    TransferProgress,
     to_data,
 )
 
@@ -347,8 +348,10 @@ class RunArtifacts:
 
     def _check(self, ref: ArtifactRef) -> Check:
         try:
-            place = open_place(place_of(ref), host=self._host, context=self.context())
-            digest, size = digest_at(place, ref.name)
+            context = self.context()
+            place = open_place(place_of(ref), host=self._host, context=context)
+            progress = TransferProgress(context.events, ref.uri, ref.size)
+            digest, size = digest_at(place, ref.name, arrived=progress.add)
         except FileNotFoundError:
             return Check(ref=ref, problem="is not there")
         except ScalableError as error:

@@ -152,7 +152,7 @@ def verify(run: str | None, as_json: bool, quiet: bool, verbose: int, debug: boo
     from scalable_core.cli.transfer import TransferBar
 
     with TransferBar("checking", quiet=quiet) as bar:
-        artifacts = _open(run, quiet, verbose)
+        artifacts = _open(run, quiet, verbose, events=bar)
         bar.expect(sum(ref.size for ref in artifacts), len(artifacts))
         checks = []
         for check in artifacts.verify():
