@@ -255,6 +255,7 @@ def _work(
     free = [(at, worker, 0) for worker, at in enumerate(ready) for _ in range(threads)]
     heapq.heapify(free)
     waiting = deque((seconds, seconds / merge, 0.0, 0) for seconds in calls)
+    end = 0.0
     while waiting:
         at, worker, its = heapq.heappop(free)
         if its < generation[worker]:
@@ -265,6 +266,7 @@ def _work(
         if start + seconds <= ends[worker] or losses >= _LOSSES:
             waiting.popleft()
             there[worker] = max(there[worker], start + seconds)
+            end = max(end, start + seconds)
             heapq.heappush(free, (start + seconds, worker, its))
             continue
         lost = ends[worker]
@@ -278,7 +280,8 @@ def _work(
         again[worker] = lost + _boot(profile, rng)
         ends[worker] = _life(rate, again[worker], rng)
         heapq.heappush(free, (again[worker], worker, generation[worker]))
-    return max(there), there
+    # Workers that come when all is done are not waited for, and are sent away.
+    return end, [min(seconds, end) for seconds in there]
 
 
 def _life(rate: float, since: float, rng: Random) -> float:
