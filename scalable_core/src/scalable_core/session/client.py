@@ -371,6 +371,18 @@ class ScalableClient(Client):
         self.request_workers()
         return super().wait_for_workers(*args, **kwargs)
 
+    async def _reconnect(self) -> None:
+        """End what waits with the reason, when the cluster knows why its scheduler is gone for good."""
+        explain = getattr(self.cluster, "explain_loss", None)
+        error = explain and await explain()
+        if not error:
+            return await super()._reconnect()
+        waiting = [state for state in self.futures.values() if state.status == "pending"]
+        self.futures.clear()  # or closing would cancel them
+        for state in waiting:
+            state.set_error(error, None)
+        await self._close(fast=True)
+
     def _has_failed(self, key: Any) -> bool:
         state = self.futures.get(key)
         return state is not None and state.status in ("error", "cancelled")

@@ -1,0 +1,142 @@
+"""What is taken away is replaced, and what cannot go on ends with one sentence."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from scalable_core.cluster.launcher import Limits
+from scalable_core.errors import ClusterError
+
+
+def slow_square(x):
+    """Work that takes a moment."""
+    import time
+
+    time.sleep(0.2)
+    return x * x
+
+
+def test_half_of_the_workers_taken_away_costs_no_call(
+    make_plan, hive_launcher, start, hive, wait_until
+):
+    """Calls of lost workers run elsewhere, and replacements with new names come."""
+    fleet, client = start(make_plan(8), hive_launcher(), workers=8)
+    futures = client.map(slow_square, range(200))
+    wait_until(lambda: sum(future.done() for future in futures) > 10)
+
+    victims = fleet.members("analysis")[:4]
+    hive.kill_members(fleet.fleet.run, *victims)
+
+    assert client.gather(futures) == [x * x for x in range(200)]
+    client.wait_for_workers(8, timeout=60)
+    assert not set(victims) & set(fleet.members("analysis"))
+    assert len(fleet.sink.texts("worker.lost")) == 4
+
+
+def test_a_worker_that_is_told_to_end_hands_over_what_it_holds(
+    make_plan, subprocess_launcher, start, wait_until
+):
+    """SIGTERM, as before a Spot interruption, loses no result that only that worker has."""
+    launcher = subprocess_launcher()
+    fleet, client = start(make_plan(2), launcher, workers=2)
+    counter = launcher.folder / "calls"
+
+    def make(x):
+        with counter.open("a") as file:
+            file.write(f"{x}\n")
+        return x
+
+    futures = client.map(make, range(20))
+    assert sum(client.gather(futures)) == 190
+    victim = fleet.members("analysis")[0]
+    launcher.interrupt(victim)
+    launcher.processes[victim].terminate()
+    wait_until(lambda: fleet.sink.texts("worker.notice"))
+    wait_until(lambda: launcher.processes[victim].poll() is not None)
+
+    assert sum(client.gather(futures)) == 190
+    assert sorted(map(int, counter.read_text().split())) == list(range(20))
+    client.wait_for_workers(2, timeout=60)
+    assert victim not in fleet.members("analysis")
+
+
+def test_a_lost_scheduler_ends_the_run_with_one_sentence(
+    make_plan, subprocess_launcher, start, monkeypatch
+):
+    """Who waits for results hears what has become of the scheduler."""
+    from scalable_core.session.client import ScalableClient
+
+    launcher = subprocess_launcher()
+    plan = make_plan(1)
+    fleet = start(plan, launcher, client=False)
+    with ScalableClient(fleet, plan) as client:
+        client.wait_for_workers(1, timeout=60)
+        future = client.submit(time.sleep, 60)
+        launcher.kill(next(name for name in launcher.processes if name.startswith("scheduler")))
+
+        with pytest.raises(ClusterError, match=r"the scheduler is lost.*exit code 137") as caught:
+            future.result(timeout=60)
+
+    assert "\n" not in caught.value.message
+    assert fleet.failure is caught.value
+
+
+def test_a_fleet_ends_by_itself_when_its_driver_is_gone(tmp_path, hive, wait_until):
+    """After kill -9 of the driver nobody stops anything, and still nothing is left."""
+    _driver_killed(tmp_path, hive, "no_driver=2.0")
+
+    wait_until(lambda: not hive.alive("run-orphan"), timeout=60)
+
+
+def test_a_fleet_ends_at_its_lifetime_even_if_it_is_driven(
+    make_plan, hive_launcher, start, hive, wait_until
+):
+    """The hard limit holds whoever is there."""
+    fleet = start(
+        make_plan(2), hive_launcher(), client=False, limits=Limits(lifetime=4.0, no_driver=60.0)
+    )
+
+    wait_until(lambda: not hive.alive(fleet.fleet.run), timeout=60)
+    wait_until(lambda: fleet.failure, timeout=60)
+
+
+def test_a_fleet_without_work_ends_by_itself(make_plan, hive_launcher, start, hive, wait_until):
+    """Idle is counted while a client is connected, too."""
+    fleet, _ = start(make_plan(1), hive_launcher(), limits=Limits(idle=2.0))
+
+    wait_until(lambda: not hive.alive(fleet.fleet.run), timeout=60)
+
+
+def _driver_killed(tmp_path, hive, limits):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    program = tmp_path / "driver.py"
+    program.write_text(
+        f"""
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import conftest
+from scalable_core.cluster.fleet import FleetCluster
+from scalable_core.cluster.launcher import Limits
+from scalable_core.testing import HiveLauncher
+from scalable_core.types import HookContext
+from distributed import Client
+
+if __name__ == "__main__":
+    here = Path({str(tmp_path)!r})
+    context = HookContext(project="test", run="run-orphan", run_dir=here / "run-orphan")
+    fleet = FleetCluster(conftest._make_plan(3), HiveLauncher(here / "hive", {hive.port}), context,
+                         eager=True, limits=Limits({limits}))
+    client = Client(fleet)
+    client.wait_for_workers(3, timeout=60)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    )
+    ended = subprocess.run([sys.executable, program], timeout=120, check=False)
+    assert ended.returncode == -9
+    assert len(hive.alive("run-orphan")) == 4
