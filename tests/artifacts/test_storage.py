@@ -9,13 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "testbed"))
+
+from bucket import s3_bucket
 
 from scalable_core.artifacts.storage import FolderStorage, FsspecStorage, plain_storage
 from scalable_core.errors import StorageError
@@ -26,31 +29,9 @@ from scalable_core.types import HookContext, Storage
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """A bucket of an S3 server on this machine, which s3fs finds through the environment."""
-    server = pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    import s3fs
-
-    thread = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    thread.start()
-    host, port = thread.get_host_and_port()
-    url = f"http://{host}:{port}"
-    words = {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    before = {name: os.environ.get(name) for name in words}
-    os.environ.update(words)
-    urllib.request.urlopen(urllib.request.Request(f"{url}/shelf", method="PUT")).close()
-    yield "s3://shelf"
-    s3fs.S3FileSystem.clear_instance_cache()
-    for name, value in before.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
-    thread.stop()
+    """A bucket of an S3 server on this machine."""
+    with s3_bucket() as uri:
+        yield uri
 
 
 @pytest.fixture(params=["path", "file", "memory", "aside", "s3"])

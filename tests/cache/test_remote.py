@@ -17,25 +17,39 @@ import fsspec
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "testbed"))
+
+from bucket import s3_bucket
+
 from scalable_core.artifacts.storage import plain_storage
 from scalable_core.cache import CacheEvent, Store
 from scalable_core.cache.metadata import unseal
 from scalable_core.cache.remote import Remote
 from scalable_core.cache.signing import ensure_key, is_signed, key_from, read_key, sign
 from scalable_core.errors import UsageError
+from scalable_core.session.storage import StorageOpener
 
 KEY = "0123456789abcdef" * 2 + "01234567"
 NOTE = {"function": "model.run", "code": "c" * 40}
 SECRET = bytes(range(32))
 
 
-@pytest.fixture(params=["memory", "file", "disk"])
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """A bucket of an S3 server on this machine."""
+    with s3_bucket() as uri:
+        yield uri
+
+
+@pytest.fixture(params=["memory", "file", "disk", "s3"])
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URI of a shared place that is empty."""
     name = uuid.uuid4().hex
     if request.param == "memory":
         yield f"memory://{name}"
         fsspec.filesystem("memory").store.clear()
+    elif request.param == "s3":
+        yield f"{request.getfixturevalue('bucket')}/{name}"
     else:
         yield f"file://{tmp_path}/{name}" if request.param == "file" else f"{tmp_path}/{name}"
 
@@ -52,7 +66,7 @@ def opened(
     """Return a store of one machine, or of none, with the shared place."""
     return Store(
         None if name is None else tmp_path / name,
-        remote=Remote(plain_storage(shared), listed=listed),
+        remote=Remote(StorageOpener(shared), listed=listed),
         secret=secret,
         report=None if events is None else events.append,
     )

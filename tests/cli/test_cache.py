@@ -114,6 +114,19 @@ def test_clear_needs_a_yes_where_it_cannot_ask(store: Store, scalable) -> None:
     assert keys(store) == set()
 
 
+def test_the_oldest_are_removed_down_to_a_size(project: Path, scalable) -> None:
+    """The user's own bound, said before and after; nothing else keeps it."""
+    folder = project / ".scalable" / "cache"
+    for number in range(4):
+        Store(folder).put(f"{number}" * 40, "x" * 20_000, {"function": f"f{number}"})
+    done = scalable("cache", "clear", "--down-to", "41K", "--yes")
+
+    assert done.stdout.startswith("Removed 2 results")
+    assert len(list(Store(folder).entries())) == 2
+    assert scalable("cache", "clear", "--down-to", "1G", "--yes").stdout.startswith("Removed 0")
+    assert scalable("cache", "clear", "--down-to", "much", "--yes").returncode == 2
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals here")
 @pytest.mark.parametrize(("answer", "left"), [(b"n\n", {"0", "1", "2"}), (b"y\n", set())])
 def test_clear_asks_on_a_terminal(

@@ -325,11 +325,11 @@ def test_no_row_is_lost_when_the_session_closes_at_once(threads: Path) -> None:
     """The records are whole although close comes right after the last result."""
     session = ScalableSession.from_yaml(threads)
     with session as client:
-        client.gather(client.map(square, range(2000), task="run_analysis"))
+        client.gather(client.map(square, range(10_000), task="run_analysis"))
 
     lines = (session.run_dir / "tasks.jsonl").read_text().splitlines()
-    assert len({json.loads(line)["key"] for line in lines}) == 2000
-    assert run_json(session)["tasks"] == {"total": 2000, "done": 2000, "failed": 0, "cached": 0}
+    assert len({json.loads(line)["key"] for line in lines}) == 10_000
+    assert run_json(session)["tasks"] == {"total": 10_000, "done": 10_000, "failed": 0, "cached": 0}
 
 
 def test_a_run_keeps_its_manifest_its_summary_and_no_secret(

@@ -31,13 +31,17 @@ def read_project(host: PluginHost) -> Manifest:
 
 
 def place_of(manifest: Manifest) -> Place:
-    """Return where a project's results are kept, as runs started from here would have it."""
+    """Return where a project's results are kept, as runs started from here would have it.
+
+    The shared place counts when workers of some target are not on this machine.
+    """
     from scalable_core.cache import Place
     from scalable_core.plan.build import locate_stores
-    from scalable_core.session.storage import StorageOpener
+    from scalable_core.session.storage import StorageOpener, shared_place
 
     stores = locate_stores(manifest, manifest_path().absolute().parent, os.environ)
-    shared = os.environ.get("SCALABLE_CACHE_REMOTE")
+    elsewhere = any(provider != "local" for provider in manifest.providers.values())
+    shared = shared_place(manifest.project, elsewhere=elsewhere)
     return Place(root=stores.cache, remote=StorageOpener(shared) if shared else None)
 
 

@@ -81,7 +81,7 @@ class KeptResults:
     ) -> None:
         self._plan, self._run, self._record = plan, run, record
         cache = Path(plan.stores.cache)
-        shared = shared_place(plan, elsewhere=elsewhere)
+        shared = shared_place(plan.project, elsewhere=elsewhere)
         opener = StorageOpener(shared) if shared else None
         place = Place(root=str(cache), remote=opener)
         self._elsewhere = elsewhere

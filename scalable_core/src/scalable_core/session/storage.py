@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scalable_core.plugins import PluginHost
-    from scalable_core.types import HookContext, Plan, Storage
+    from scalable_core.types import HookContext, Plan, Project, Storage
 
 
 def open_storage(uri: str, *, host: PluginHost, context: HookContext) -> Storage:
@@ -60,14 +60,14 @@ def is_remote(uri: str) -> bool:
     return "://" in uri and not uri.lower().startswith("file:")
 
 
-def shared_place(plan: Plan, *, elsewhere: bool) -> str | None:
+def shared_place(project: Project, *, elsewhere: bool) -> str | None:
     """Return the URI of the cache that machines share; None without one.
 
     It is the one that ``SCALABLE_CACHE_REMOTE`` names, else ``.cache`` in the project's storage when the
     workers are not on this machine and can reach that.
     """
     named = os.environ.get("SCALABLE_CACHE_REMOTE")
-    storage = plan.project.default_storage
+    storage = project.default_storage
     if named or not elsewhere or storage is None or not is_remote(storage):
         return named or None
     return f"{storage.rstrip('/')}/.cache"

@@ -130,6 +130,11 @@ def stats(as_json: bool, quiet: bool, verbose: int, debug: bool) -> int:
 
 @command.command("clear")
 @selection
+@click.option(
+    "--down-to",
+    metavar="SIZE",
+    help="Of these only the oldest, until no more than a size is kept of them, such as 10G.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be removed.")
 @click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
 @json_option
@@ -139,6 +144,7 @@ def clear(
     older: str | None,
     newer: str | None,
     larger: str | None,
+    down_to: str | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -148,14 +154,18 @@ def clear(
 ) -> int:
     """Remove results: all of them, or those that the options choose; also from the shared place.
 
-    It asks on a terminal. Elsewhere it needs --yes.
+    It asks on a terminal. Elsewhere it needs --yes. Nothing bounds the size of the cache by itself; a bound is
+    kept by running it with --down-to now and then.
     """
     from scalable_core.cli.render.cache import listing_document, sum_up
     from scalable_core.cli.terminal import say, show, show_json
     from scalable_core.errors import UsageError
+    from scalable_core.types.units import parse_size
 
     with _store(quiet, verbose) as (place, store):
         entries = _select(store, functions, older, newer, larger)
+        if down_to is not None:
+            entries = _above(entries, _parse("down-to", down_to, parse_size))
         what = f"{sum_up(entries)} in {place.root}"
         if place.remote:
             what += f" and {place.remote.uri}"
@@ -274,18 +284,12 @@ def _select(
     """
     import time
 
-    from scalable_core.errors import UsageError
     from scalable_core.types.units import parse_duration, parse_size
 
-    def parsed(option: str, text: str | None, parse: Callable[[object], float]) -> float | None:
-        try:
-            return None if text is None else parse(text)
-        except ValueError as error:
-            raise UsageError(f"--{option}: {error}") from None
-
     now = time.time()
-    least, most = parsed("older", older, parse_duration), parsed("newer", newer, parse_duration)
-    size = parsed("larger", larger, parse_size)
+    least = None if older is None else _parse("older", older, parse_duration)
+    most = None if newer is None else _parse("newer", newer, parse_duration)
+    size = None if larger is None else _parse("larger", larger, parse_size)
     return [
         entry
         for entry in store.entries()
@@ -294,6 +298,27 @@ def _select(
         and (most is None or now - _seconds(entry) <= most)
         and (size is None or entry.size > size)
     ]
+
+
+def _above(entries: list[Entry], size: float) -> list[Entry]:
+    """Return the oldest results without which the others take no more than so many bytes."""
+    over = sum(entry.size for entry in entries) - size
+    found = []
+    for entry in sorted(entries, key=lambda entry: entry.created):
+        if over <= 0:
+            break
+        over -= entry.size
+        found.append(entry)
+    return found
+
+
+def _parse(option: str, text: str, parse: Callable[[object], float]) -> float:
+    from scalable_core.errors import UsageError
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UsageError(f"--{option}: {error}") from None
 
 
 def is_called(function: str, name: str) -> bool:
