@@ -115,6 +115,10 @@ def amounts(answer):
         # the control plane: 2 h x 0.10; on EKS Fargate costs what it does on ECS, and has no Spot
         (EKS, {}, "Cluster fee", 0.2),
         ({**EKS, "spot": True}, {}, "Compute", 3.2384),
+        # which adds 256 MB to each pod and rounds up: 10 x 17 GB x 2 x 0.004445; 1 vCPU with 8 GB needs 2 vCPU
+        (EKS, {}, "Memory", 1.5113),
+        (EKS, {"cpus": 1, "memory": "8G"}, "Compute", 1.6192),
+        (EKS, {}, "Scheduler memory", 5 * 2 * 0.004445),
         # a worker pool: 10 x 4 x 7,200 s x 0.000011244; x 16 GiB x 0.000001235
         (RUN, {}, "Compute", 3.238272),
         (RUN, {}, "Memory", 1.42272),

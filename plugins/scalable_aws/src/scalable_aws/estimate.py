@@ -20,13 +20,16 @@ from scalable_core.types import CostEstimate, CostLine, Plan, WorkerGroup
 from scalable_core.types.bill import MONTH, Span, billed_workers, forecast_of, priced, total
 from scalable_core.types.prices import fitting_machines
 from scalable_core.types.snapshot import snapshot_id
-from scalable_core.types.units import GIB, format_size
+from scalable_core.types.units import GIB, MIB, format_size
 
 #: GB of the volume that an instance starts from.
 _ROOT_VOLUME = 30
 
 #: Bytes of a task's own disk that cost nothing.
 _FREE_DISK = 20 * GIB
+
+#: Bytes that EKS adds to each pod on Fargate, for kubelet, kube-proxy and containerd, before it rounds up.
+_KUBERNETES = 256 * MIB
 
 
 def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
@@ -70,7 +73,7 @@ def _members(bill: Bill) -> Iterator[CostLine]:
 
 def _fargate_scheduler(bill: Bill) -> Iterator[CostLine]:
     options = bill.options
-    size = fit(options.scheduler_cpu, options.scheduler_mem)
+    size = fit(options.scheduler_cpu, options.scheduler_mem + _own_memory(bill))
     if size is None:
         raise UsageError(
             f"the scheduler of target {bill.plan.target.name!r} does not fit:"
@@ -95,13 +98,14 @@ def _fargate_scheduler(bill: Bill) -> Iterator[CostLine]:
 
 
 def _fargate_workers(bill: Bill, group: WorkerGroup, *, spot: bool) -> Iterator[CostLine]:
-    size = _fargate_size(bill.plan, group)
+    size = _fargate_size(bill, group)
     workers = bill.workers[group.name]
     gib = size.memory / GIB
     more = ", Spot" if spot else ""
     if (size.cpus, size.memory) != (group.cpus, group.memory or size.memory):
         asked = f" with {format_size(group.memory)}" if group.memory else ""
-        more += f", rounded up from {group.cpus:g} vCPU{asked}"
+        own = f" and {format_size(_KUBERNETES)} of Kubernetes' own" if _own_memory(bill) else ""
+        more += f", rounded up from {group.cpus:g} vCPU{asked}{own}"
     yield priced(
         "Compute",
         "vCPU-h",
@@ -132,8 +136,13 @@ def _fargate_workers(bill: Bill, group: WorkerGroup, *, spot: bool) -> Iterator[
         )
 
 
-def _fargate_size(plan: Plan, group: WorkerGroup) -> FargateSize:
-    size = fit(group.cpus, group.memory)
+def _own_memory(bill: Bill) -> int:
+    return _KUBERNETES if bill.kind == "eks" else 0
+
+
+def _fargate_size(bill: Bill, group: WorkerGroup) -> FargateSize:
+    plan = bill.plan
+    size = fit(group.cpus, group.memory + _own_memory(bill) if group.memory else None)
     if size is None or group.gpus:
         said = "Fargate has no GPUs" if group.gpus else misfit(group.cpus, group.memory)
         raise UsageError(
