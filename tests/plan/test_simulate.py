@@ -128,6 +128,29 @@ def test_interruptions_cost_time_and_never_keep_a_run_from_its_end() -> None:
     assert hopeless.wall.expected >= 36_000.0
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    calls=st.integers(1, 3000),
+    seconds=st.floats(0.1, 1000),
+    workers=st.integers(1, 60),
+    more=st.integers(1, 60),
+    adaptive=st.booleans(),
+    interruptions=st.sampled_from([0.0, 0.01]),
+)
+def test_more_workers_are_not_slower(
+    calls: int, seconds: float, workers: int, more: int, adaptive: bool, interruptions: float
+) -> None:
+    """Those that come too late are not waited for; what is left is chance, a few hundredths at most."""
+    profile = ServiceProfile(boot=40.0, boot_high=90.0, interruptions=interruptions)
+    few, many = (
+        play(calls, seconds, workers=count, adaptive=adaptive, profile=profile, uncertainty=0.1)
+        for count in (workers, workers + more)
+    )
+
+    assert many.wall.expected <= 1.05 * few.wall.expected
+    assert many.wall.high <= 1.05 * few.wall.high
+
+
 def test_what_a_launch_is_billed_for_at_least_is_counted() -> None:
     """3 workers for 10 s each, billed for 60 s each."""
     profile = ServiceProfile(boot=0.0, boot_high=0.0, billed_minimum=60.0)
