@@ -14,7 +14,17 @@ from pathlib import Path
 
 from measure import machine
 
-FIGURES = ("help", "planning", "manifest", "session", "tasks", "large_map", "records", "cache", "s3")
+FIGURES = (
+    "help",
+    "planning",
+    "manifest",
+    "session",
+    "tasks",
+    "large_map",
+    "records",
+    "cache",
+    "s3",
+)
 
 
 def take(name: str) -> list[dict]:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
@@ -152,30 +153,57 @@ def test_of_200_stores_of_one_name_one_wins(fast_s3, monkeypatch, context):
     assert said.count("s3://bucket/one exists already") == 199
 
 
+STORE = """
+import sys
+from pathlib import Path
+from scalable_aws.storage import S3Storage
+
+bucket, _, key = sys.argv[1].removeprefix("s3://").partition("/")
+S3Storage("s3://" + bucket).put(key, Path(sys.argv[2]))
+"""
+
+
+def store_and_signal(uri, proxy, tmp_path, number) -> int:
+    """Store 40 MiB in another process, and send it a signal when the proxy makes it wait."""
+    given = tmp_path / "given"
+    given.write_bytes(os.urandom(40 * MIB))
+    process = subprocess.Popen([sys.executable, "-c", STORE, uri, given], stderr=subprocess.DEVNULL)
+    try:
+        while not any(seen.fault for seen in proxy.seen):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        return process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize("part", ["partNumber=2", "uploadId="])
 def test_a_store_that_is_killed_leaves_no_object(uri, context, proxy, s3, bucket, part, tmp_path):
     """Neither with some parts sent, nor just before they are joined."""
     from aws.faults import Fault
 
-    proxy.inject(Fault("wait", method="PUT" if "part" in part else "POST", target=part, seconds=60))
-    given = tmp_path / "given"
-    given.write_bytes(os.urandom(40 * MIB))
-    code = (
-        "import sys; from pathlib import Path; from scalable_aws.storage import S3Storage\n"
-        "bucket, _, key = sys.argv[1].removeprefix('s3://').partition('/')\n"
-        "S3Storage('s3://' + bucket).put(key, Path(sys.argv[2]))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, uri, given])
-    try:
-        while not any(seen.fault for seen in proxy.seen):
-            assert process.poll() is None
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    method = "PUT" if part == "partNumber=2" else "POST"
+    proxy.inject(Fault("wait", method=method, target=part, seconds=60))
+
+    assert store_and_signal(uri, proxy, tmp_path, signal.SIGKILL) == -signal.SIGKILL
 
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     ref = store_artifact(artifact(b"again"), uri, context)
     assert fetch_artifact(ref, tmp_path / "back", context).read_bytes() == b"again"
+
+
+def test_a_store_that_is_interrupted_leaves_no_part(uri, proxy, s3, bucket, tmp_path):
+    """The process ends when its parts are gone, and not only when the store would have."""
+    from aws.faults import Fault
+
+    proxy.inject(Fault("wait", method="PUT", target="partNumber=2", seconds=60))
+
+    assert store_and_signal(uri, proxy, tmp_path, signal.SIGINT) != 0
+
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
 
 def test_a_long_transfer_says_how_far_it_is(uri, context, tmp_path):

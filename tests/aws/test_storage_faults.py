@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
 from aws.faults import Fault
 
-from scalable_aws import client
+from scalable_aws import client, storage_upload
 from scalable_aws.storage import S3Storage
 from scalable_core.errors import StorageError
 
@@ -213,6 +215,46 @@ def test_a_service_that_never_answers_is_not_waited_for_for_ever(bucket, monkeyp
 
         with pytest.raises(StorageError, match="AWS cannot be reached"):
             S3Storage(f"s3://{bucket}").get("key")
+
+
+def test_a_service_that_stops_taking_bytes_is_not_waited_for_for_ever(bucket, monkeypatch):
+    """A body that leaves too slowly is given up as well."""
+    monkeypatch.setattr(client, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(storage_upload, "SLOWEST", 64 * MIB)
+    monkeypatch.setattr(client, "PATIENCE", client.Patience(attempts=2, first=0.05))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+        with pytest.raises(StorageError, match="AWS cannot be reached: it took too long"):
+            S3Storage(f"s3://{bucket}").put("key", bytes(16 * MIB))
+
+
+def test_an_abort_that_fails_hides_no_error_and_says_how_to_clean_up(storage, proxy, caplog):
+    """The reason why the store failed is what counts."""
+    proxy.inject(
+        Fault("refuse", method="DELETE", times=None, status=403, code="AccessDenied"),
+        Fault("refuse", method="PUT", status=403, code="ExpiredToken", target="partNumber=3&"),
+    )
+
+    with pytest.raises(StorageError, match="the AWS credentials have expired"):
+        storage.put("key", LARGE)
+
+    assert "aws s3api abort-multipart-upload --bucket" in caplog.text
+
+
+def test_a_stream_that_is_left_open_does_not_hold_up_the_end(storage):
+    """The process ends by itself."""
+    storage.put("key", LARGE)
+    code = (
+        "import sys; from scalable_aws.storage import S3Storage\n"
+        "stream = S3Storage(sys.argv[1]).stream('key'); print(len(next(stream)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, storage.uri], capture_output=True, text=True, timeout=120
+    )
+
+    assert (done.stdout, done.stderr) == ("8388608\n", "")
 
 
 def test_a_deadline_ends_a_store_and_leaves_nothing(bucket, proxy, context, nothing_left):

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from aws.faults import Fault
 
-from scalable_aws.plugin import store_artifact
+from scalable_aws.plugin import fetch_artifact, store_artifact
 from scalable_aws.storage import S3Storage
 from scalable_core.errors import ArtifactError, StorageError
 from scalable_core.types import Artifact, HookContext
@@ -144,7 +144,13 @@ def test_a_profile_that_is_not_there_is_said(proxy, bucket, monkeypatch):
         S3Storage(f"s3://{bucket}/p").get("key")
 
 
-def test_a_file_that_cannot_be_read_is_said(bucket, tmp_path):
+def test_a_file_that_cannot_be_used_is_said(bucket, tmp_path):
     """It is not the bucket's fault."""
-    with pytest.raises(StorageError, match=r"no-file cannot be read: No such file"):
-        S3Storage(f"s3://{bucket}/p").put("key", tmp_path / "no-file")
+    uri = f"s3://{bucket}/p/key"
+    storage = S3Storage(f"s3://{bucket}/p")
+    with pytest.raises(StorageError, match=r"key cannot be written: .*no-file: No such file"):
+        storage.put("key", tmp_path / "no-file")
+
+    ref = store_artifact(Artifact(name="key", data=b"data", run="r"), uri, HookContext())
+    with pytest.raises(ArtifactError, match=r"key cannot be read: .*no-folder.*: No such file"):
+        fetch_artifact(ref, tmp_path / "no-folder" / "back", HookContext())

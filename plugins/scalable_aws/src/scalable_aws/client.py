@@ -85,6 +85,7 @@ class _Loop:
             others = asyncio.all_tasks() - {asyncio.current_task()}
             if others:
                 await asyncio.wait(others, timeout=5)
+            await self.loop.shutdown_asyncgens()
             for client in self.clients.values():
                 if client.done() and not client.cancelled() and client.exception() is None:
                     await client.result().close()
@@ -96,6 +97,8 @@ class _Loop:
                 pass
             self.loop.call_soon_threadsafe(self.loop.stop)
             self.thread.join(timeout=5)
+            if not self.thread.is_alive():
+                self.loop.close()
 
 
 _lock = threading.Lock()
@@ -122,7 +125,11 @@ def run(work: Coroutine[Any, Any, T], *, deadline: float | None = None) -> T:
     Raises:
         TimeoutError: The deadline has passed.
     """
-    future = asyncio.run_coroutine_threadsafe(work, _loop().loop)
+    try:
+        future = asyncio.run_coroutine_threadsafe(work, _loop().loop)
+    except RuntimeError:
+        work.close()  # the process is ending, and the loop has ended before it
+        raise
     try:
         return future.result(None if deadline is None else max(0.0, deadline - time.monotonic()))
     except BaseException:

@@ -7,10 +7,9 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -23,10 +22,12 @@ from scalable_aws.storage_bucket import (
     AlreadyThereError,
     Bucket,
     ChangedError,
+    Moved,
     Progress,
-    Written,
     off_loop,
 )
+from scalable_aws.storage_download import download
+from scalable_aws.storage_upload import upload
 from scalable_core.errors import ArtifactError, ProviderError, StorageError
 from scalable_core.types import Artifact, ArtifactRef, Event, HookContext, StoredObject
 
@@ -56,7 +57,8 @@ def store(
     with _sentences(destination, "written", "s3:PutObject", ArtifactError):
         written = _on(
             bucket,
-            lambda place: place.write(
+            lambda place: upload(
+                place,
                 key,
                 artifact.data,
                 create=not artifact.overwrite,
@@ -107,7 +109,7 @@ def fetch(ref: ArtifactRef, destination: Path, context: HookContext) -> Path:
     return destination
 
 
-async def _save(place: Bucket, key: str, path: Path, progress: Progress) -> Written:
+async def _save(place: Bucket, key: str, path: Path, progress: Progress) -> Moved:
     """Write an object to a new file and to the disk; return its digest and size."""
     digest, size = hashlib.sha256(), 0
 
@@ -116,10 +118,10 @@ async def _save(place: Bucket, key: str, path: Path, progress: Progress) -> Writ
         digest.update(part)
 
     with open(path, "xb") as out:
-        async for part in place.read(key, progress=progress):
+        async for part in download(place, key, progress=progress):
             size += len(part)
             await off_loop(len(part), keep, part)
-    return Written(digest=digest.hexdigest(), size=size)
+    return Moved(digest=digest.hexdigest(), size=size)
 
 
 def _progress(context: HookContext, uri: str) -> Progress:
@@ -157,7 +159,7 @@ class S3Storage:
         """Return the bytes of an object."""
 
         async def read(place: Bucket) -> bytes:
-            return b"".join([bytes(part) async for part in place.read(name)])
+            return b"".join([bytes(part) async for part in download(place, name)])
 
         name = self._name(key)
         with self._said(key, "read", "s3:GetObject"):
@@ -167,24 +169,28 @@ class S3Storage:
         """Write an object, over one that is there."""
         name = self._name(key)
         with self._said(key, "written", "s3:PutObject"):
-            _on(self._bucket, lambda place: place.write(name, data, create=False))
+            _on(self._bucket, lambda place: upload(place, name, data, create=False))
 
     def put_if_absent(self, key: str, data: bytes | Path) -> bool:
         """Write an object unless there is one; return whether this call has written it."""
         name = self._name(key)
         with self._said(key, "written", "s3:PutObject"):
             try:
-                _on(self._bucket, lambda place: place.write(name, data, create=True))
+                _on(self._bucket, lambda place: upload(place, name, data, create=True))
             except AlreadyThereError:
                 return False
         return True
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Yield all objects whose key starts with a prefix, by key."""
-        start, after = self._prefix + prefix, None
+        after: str | None = None
+
+        async def next_page(place: Bucket) -> tuple[list[StoredObject], str | None]:
+            return await place.list(self._prefix + prefix, after)
+
         while True:
             with _sentences(self.uri, "listed", "s3:ListBucket", StorageError):
-                page, after = _on(self._bucket, partial(_list, start, after))
+                page, after = _on(self._bucket, next_page)
             for found in page:
                 if not found.key.endswith("/"):  # a marker that consoles make for a folder
                     key = found.key.removeprefix(self._prefix)
@@ -201,8 +207,12 @@ class S3Storage:
     def stream(self, key: str) -> Iterator[bytes]:
         """Yield the bytes of an object in pieces of bounded size."""
 
-        async def begin(place: Bucket) -> Any:
-            return place.read(name)
+        async def begin(place: Bucket) -> AsyncGenerator[memoryview, None]:
+            return download(place, name)
+
+        async def step() -> bytes | None:
+            part = await anext(parts, None)
+            return None if part is None else bytes(part)
 
         name = self._name(key)
         with self._said(key, "read", "s3:GetObject"):
@@ -210,12 +220,13 @@ class S3Storage:
         try:
             while True:
                 with self._said(key, "read", "s3:GetObject"):
-                    part = aws.run(anext(parts, None))
-                if part is None:
+                    piece = aws.run(step())
+                if piece is None:
                     return
-                yield bytes(part)
+                yield piece
         finally:
-            aws.run(parts.aclose())
+            with suppress(RuntimeError):  # the process is ending, and the loop has ended before
+                aws.run(parts.aclose())
 
     def _name(self, key: str) -> str:
         """Return the whole key in the bucket of a key below the URI."""
@@ -228,12 +239,6 @@ class S3Storage:
 
     def _said(self, key: str, doing: str, permission: str) -> Any:
         return _sentences(f"{self.uri}/{key}", doing, permission, StorageError)
-
-
-async def _list(
-    prefix: str, after: str | None, place: Bucket
-) -> tuple[list[StoredObject], str | None]:
-    return await place.list(prefix, after)
 
 
 # -- both -----------------------------------------------------------------------------------------------------
@@ -306,8 +311,11 @@ def _sentences(uri: str, doing: str, permission: str, kind: type[ProviderError])
         raise kind(f"{uri} was changed meanwhile: {error}", cure="try again") from error
     except Exception as error:
         code = aws.code_of(error)
-        if isinstance(error, OSError) and error.filename is not None:
-            raise kind(f"{error.filename} cannot be read: {error.strerror}") from error
+        if isinstance(error, OSError) and not aws.passes(error):
+            raise kind(
+                f"{uri} cannot be {doing}: {error.filename or 'the local file'}: {error.strerror}",
+                cure="look at the file, its folder and the free space",
+            ) from error
         if code == "NoSuchBucket":
             raise kind(
                 f"{uri} cannot be {doing}: there is no bucket {bucket!r}",
