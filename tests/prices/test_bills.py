@@ -343,7 +343,7 @@ ALL = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(target=ALL, data=st.data())
 def test_more_never_costs_less(estimate, target, data):
     """More workers, hours, CPUs, memory or output: each amount of the sum is the same or more."""
@@ -367,7 +367,7 @@ def test_more_never_costs_less(estimate, target, data):
     assert first.high <= second.high + 1e-9
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(target=ALL, hours=st.floats(0.001, 100), gb=st.floats(0, 20000))
 def test_lines_add_up(estimate, target, hours, gb):
     """Each is quantity x unit price, the sums are theirs, and asking again gives the same."""
