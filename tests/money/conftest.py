@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-#: One worker of the project costs one cent a second: 1 vCPU at 32 and 1 GiB at 4 USD an hour.
-CENT_A_SECOND = 36.0 / 3600
-
-MANIFEST = """\
-version: 1
-project: {name: study}
-targets:
-  local: {provider: local, %s, price: {vcpu_hour: 32, gib_hour: 4}}
-components:
-  model: {cpus: 1, memory: 1G}
-tasks:
-  simulate: {component: model, cache: true}
-"""
-
-#: Each call notes that it was done.
-WORKFLOW = """\
-import sys, time
-from scalable import ScalableSession
-
-def work(x, seconds):
-    time.sleep(seconds)
-    with open("calls.txt", "a") as file:
-        file.write(f"{x}\\n")
-    return x
-
-with ScalableSession.from_yaml("./scalable.yaml") as client:
-    count, seconds = int(sys.argv[1]), float(sys.argv[2])
-    futures = client.map(work, range(count), [seconds] * count, task="simulate")
-    print("sum", sum(client.gather(futures)))
-"""
+sys.path.insert(0, str(Path(__file__).parent))
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def user_environment() -> dict[str, str]:
-    """An environment that says nothing to Scalable."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("SCALABLE_")}
-    return {**kept, "PYTHONUTF8": "1"}
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with two worker processes at a cent a second, and a workflow of as many calls as it is told."""
+    from paid_project import MANIFEST, WORKFLOW
+
     (tmp_path / "scalable.yaml").write_text(MANIFEST % "max_workers: 2")
     (tmp_path / "workflow.py").write_text(WORKFLOW)
     return tmp_path
@@ -63,6 +27,8 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def scalable(tmp_path: Path) -> Run:
     """Run a command line in the project and return what it printed and its exit code."""
+
+    from paid_project import user_environment
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -76,41 +42,3 @@ def scalable(tmp_path: Path) -> Run:
         )
 
     return run
-
-
-def runs_of(project: Path) -> list[Path]:
-    """The folders of the project's runs, in order."""
-    return sorted(path.parent for path in (project / ".scalable" / "runs").glob("*/run.json"))
-
-
-def rows_of(folder: Path, table: str) -> list[dict[str, Any]]:
-    """The rows of a run's table."""
-    path = folder / f"{table}.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def record_of(folder: Path) -> dict[str, Any]:
-    """The record of a run."""
-    return json.loads((folder / "run.json").read_text())
-
-
-def worker_seconds(folder: Path) -> float:
-    """Seconds for which workers were there, from their comings and goings alone."""
-    there: dict[str, float] = {}
-    seconds = 0.0
-    for row in rows_of(folder, "workers"):
-        if row["event"] == "added":
-            there[row["name"]] = row["time"]
-        else:
-            seconds += row["time"] - there.pop(row["name"])
-    assert not there
-    return seconds
-
-
-def most_workers(folder: Path) -> int:
-    """Most workers at one time."""
-    now = most = 0
-    for row in rows_of(folder, "workers"):
-        now += 1 if row["event"] == "added" else -1
-        most = max(most, now)
-    return most

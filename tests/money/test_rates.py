@@ -21,7 +21,7 @@ targets:
   fargate:
     {provider: aws, region: us-east-1, worker_cpu: 4096, worker_mem: 16384, n_workers: 10,
      image: 'python:3.11'}
-  run: {provider: gcp, region: us-central1, project_id: p, n_workers: 10, image: 'python:3.11'}
+  run: {provider: gcp, region: us-central1, project_id: study-123, n_workers: 10, image: 'python:3.11'}
 components:
   model: {cpus: 2, memory: 8G}
   post: {cpus: 4, memory: 16G}
@@ -41,7 +41,7 @@ def rates_of(tmp_path: Path, target: str) -> tuple[Plan, HourlyRates, PluginHost
 
 
 def test_on_this_machine_it_is_what_its_owner_charges(tmp_path: Path) -> None:
-    """2 vCPU x 0.04 + 8 GiB x 0.004 = 0.112, and 4 x 0.04 + 16 x 0.004 = 0.224 an hour; nothing else is paid."""
+    """2 vCPU x 0.04 + 8 GiB x 0.004 = 0.112, and 4 x 0.04 + 16 x 0.004 = 0.224 an hour, and no more."""
     _, rates, _ = rates_of(tmp_path, "here")
 
     assert rates.workers == pytest.approx({"model": 0.112, "post": 0.224})

@@ -742,7 +742,7 @@ def run_recorded(record: RunRecord, context: HookContext) -> None:
     nothing about the run.
 
     Args:
-        record: The finished record; status ``done``, ``failed`` or ``interrupted``.
+        record: The finished record; status ``done``, ``failed``, ``interrupted`` or ``stopped``.
         context: The run and its folder.
 
     Called again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -54,11 +55,7 @@ def consents(plan: Plan, *, yes: bool, look: Look, budget: float | None = None) 
             f"a run on {target!r} spends money, and there is no terminal to ask on. {verdict}",
             cure="agree beforehand with --yes; see what is paid for with --dry-run",
         )
-    if budget is not None and plan.cost is not None and budget < (plan.cost.expected or 0.0):
-        text = (
-            "the budget is below what the run is expected to cost: it will be stopped before it is done, "
-            "and can be resumed"
-        )
+    for text in [] if budget is None else _doubts(plan, budget):
         for line in wrap(text, look, first=look.paint("!", "yellow", "bold") + " ", rest="  "):
             say(line)
     if yes:
@@ -66,3 +63,17 @@ def consents(plan: Plan, *, yes: bool, look: Look, budget: float | None = None) 
     most = "at most " if plan.adaptive else ""
     say(f"About to start {most}{count(plan.maximum, 'worker')} on {target}. {verdict}")
     return click.confirm("Proceed?", default=False, err=True)
+
+
+def _doubts(plan: Plan, budget: float) -> Iterator[str]:
+    """Yield what a user should know of a budget before it is tried."""
+    if plan.cost is None:
+        return
+    if budget < (plan.cost.expected or 0.0):
+        yield (
+            "the budget is below what the run is expected to cost: it will be stopped before it is done, "
+            "and can be resumed"
+        )
+    if plan.cost.unpriced_compute:
+        names = ", ".join(dict.fromkeys(map(clean, plan.cost.unpriced_compute)))
+        yield f"the budget does not count what has no price: {names}"

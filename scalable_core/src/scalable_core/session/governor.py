@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 INTERVAL = 5.0
 #: Seconds that running calls have to end, once the budget is reached.
 GRACE = 600.0
+#: Seconds from one look at what is spent until the next has been answered.
+LOOK = 1.5
 #: Seconds that it takes to release everything, where a boot does not take less.
 RELEASE = 5.0
 #: Seconds that a workflow has to end, once its calls have; then its cluster is closed all the same.
@@ -145,8 +147,14 @@ class Governor:
             projected = self._projected
         return evolve(progress, spent=spent, projected=projected, budget=self._budget)
 
-    def finish(self) -> None:
-        """Let a stop that has begun come to its end; then nothing is stopped any more."""
+    def finish(self, *, at_once: bool = False) -> None:
+        """Let a stop that has begun come to its end; then nothing is stopped any more.
+
+        Args:
+            at_once: Wait for no call that runs.
+        """
+        if at_once:
+            self._closed.set()
         if self._drain is not None and self._drain is not threading.current_thread():
             while self._drain.is_alive() and self.error is None:
                 self._drain.join(timeout=0.1)
@@ -248,7 +256,7 @@ class Governor:
             drain = (workers + shared) * min(self._outlook.until_idle(running), GRACE) / 3600
             rest = self._outlook.rest(calls, self._meter.workers)
             need = drain if rest is None else min(drain, rest)
-            need += (workers + shared) * self._release / 3600 + self._boots()
+            need += (workers + shared) * (LOOK + self._release) / 3600 + self._boots()
         if calls and not workers and self._limit == 0:
             return True
         return self._money_left(time.time()) <= need

@@ -249,7 +249,7 @@ class ScalableSession:
             self._say("interrupt", "interrupted: releasing what the run has started")
         trouble = None
         if self._governor is not None:
-            self._governor.finish()
+            self._governor.finish(at_once=isinstance(error, KeyboardInterrupt))
         try:
             progress = self.progress()
         except Exception:
