@@ -122,23 +122,22 @@ class Bucket:
         query: str = "",
     ) -> Any:
         """Send one request, to the region where the bucket really is, and return the answer."""
-        for _ in range(2):
-            url = f"{self.base}{quote(key, safe='/~')}{query}"
+        for last in (False, True):
+            client, url = self.client, f"{self.base}{quote(key, safe='/~')}{query}"
             try:
                 return await aws.send(
-                    self.client, method, url, headers=headers, body=body(), sha256=sha256
+                    client, method, url, headers=headers, body=body(), sha256=sha256
                 )
             except aws.ClientError as error:
                 region = error.response["Error"].get("Region")
-                if region and region != self.client.meta.region_name:
+                if region and region != client.meta.region_name and not last:
                     moved = await Bucket.open(self.name, region)
                     self.client, self.base = moved.client, moved.base
-                    last = error
                     continue
                 if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                     raise AbsentError(key) from error
                 raise
-        raise last
+        raise AssertionError("the second request ends it")
 
 
 async def off_loop(size: int, work: Callable[..., T], *arguments: Any) -> T:
