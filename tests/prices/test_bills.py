@@ -282,6 +282,24 @@ def test_an_image_in_another_region_is_paid_for_by_the_pull(estimate):
     assert "Image pulls" not in amounts(near)
 
 
+def test_a_gpu_is_one_that_people_mean_and_that_is_offered(estimate):
+    """g4ad.xlarge is the cheapest with a GPU, and has no CUDA; p5 has a price in us-west-1 alone."""
+    first = estimate(EC2, gpus=1).lines[0]
+    west = estimate({**EC2, "region": "us-west-1"}, gpus=8).lines[0]
+
+    assert first.note.startswith("10 x g4dn.xlarge x 2h")
+    assert "p5.48xlarge" not in west.note
+
+
+def test_workers_share_a_node_by_its_gpus_too(estimate):
+    """g2-standard-96 holds 24 workers of 4 vCPU, and has 8 GPUs: 10 workers need two, for 2 h each."""
+    target = {**N2, "machine_type": "g2-standard-96"}
+    (line,) = (line for line in estimate(target, gpus=1).lines if line.item == "Instances")
+
+    assert line.quantity == 4
+    assert ", 8 workers on each" in line.note
+
+
 def test_spot_machines_are_no_dearer_for_less(estimate):
     """Chosen by what they cost as Spot, with each end of the band the least over all that fit."""
     spot = {**EC2, "spot": True}
@@ -343,7 +361,7 @@ ALL = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(target=ALL, data=st.data())
 def test_more_never_costs_less(estimate, target, data):
     """More workers, hours, CPUs, memory or output: each amount of the sum is the same or more."""
@@ -367,7 +385,7 @@ def test_more_never_costs_less(estimate, target, data):
     assert first.high <= second.high + 1e-9
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(target=ALL, hours=st.floats(0.001, 100), gb=st.floats(0, 20000))
 def test_lines_add_up(estimate, target, hours, gb):
     """Each is quantity x unit price, the sums are theirs, and asking again gives the same."""

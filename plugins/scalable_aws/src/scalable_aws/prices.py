@@ -15,8 +15,11 @@ from scalable_core.types.snapshot import price_folder, read_snapshot
 
 DATA = Path(__file__).parent / "data"
 
-#: Families that no worker is put on unasked: CPU credits, and machines for other things.
-_UNUSUAL = ("t1", "t2", "t3", "t4", "mac", "inf", "trn", "dl", "vt", "f1", "f2", "u-")
+#: Families that no worker is put on unasked: CPU credits, machines for other things, GPUs without CUDA.
+_UNUSUAL = ("t1", "t2", "t3", "t4", "mac", "inf", "trn", "dl", "vt", "f1", "f2", "u-", "g4ad")
+
+#: Families that have a price in a region, and are not offered there.
+_NOT_OFFERED = {"us-west-1": ("p5.",)}
 
 #: Families that pay for CPU time above their share, and how their rate compares with that of T3.
 _BURSTING = {"t3": 1.0, "t3a": 1.0, "t4g": 0.8}
@@ -100,5 +103,6 @@ def usual_machines(book: PriceBook) -> tuple[MachineType, ...]:
     return tuple(
         machine
         for machine in book.machines()
-        if not machine.name.startswith(_UNUSUAL) and ".metal" not in machine.name
+        if not machine.name.startswith((*_UNUSUAL, *_NOT_OFFERED.get(book.region, ())))
+        and ".metal" not in machine.name
     )

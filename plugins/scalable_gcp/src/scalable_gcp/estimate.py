@@ -233,11 +233,12 @@ def _nodes(bill: _Bill, group: WorkerGroup, name: str) -> Iterator[CostLine]:
     if machine is not None:
         room = [machine.vcpu / group.cpus]
         room += [machine.gib * GIB / group.memory] if group.memory else []
+        room += [machine.accelerators / group.gpus] if group.gpus and machine.accelerators else []
         share = math.floor(min(room))
         if share < 1:
             raise UsageError(
                 f"component {group.name!r} does not fit target {bill.plan.target.name!r}:"
-                f" {name} has {machine.vcpu:g} vCPU and {machine.gib:g}G",
+                f" {name} has {machine.vcpu:g} vCPU, {machine.gib:g}G and {machine.accelerators} GPUs",
                 cure="ask for less, or name a larger machine_type",
             )
     nodes = math.ceil(workers.count / share)

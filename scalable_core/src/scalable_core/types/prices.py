@@ -120,6 +120,7 @@ class PriceBook:
     def __init__(self, folder: Path, region: str) -> None:
         self.folder = folder
         self.region = region
+        self._machines: tuple[MachineType, ...] | None = None
         self._rows: dict[tuple[str, str], list[dict[str, str]]] = {}
         for name in ("global", region):  # a region's own price replaces the global one
             own: dict[tuple[str, str], list[dict[str, str]]] = {}
@@ -153,6 +154,11 @@ class PriceBook:
 
     def machines(self) -> tuple[MachineType, ...]:
         """Return the machine types of the region; empty when they are not known."""
+        if self._machines is None:
+            self._machines = self._read_machines()
+        return self._machines
+
+    def _read_machines(self) -> tuple[MachineType, ...]:
         path = self.folder / "machines" / f"{self.region}.csv"
         return _read_machines(path, path.stat().st_mtime_ns) if path.is_file() else ()
 
