@@ -23,6 +23,7 @@ FIGURES = (
     "large_map",
     "records",
     "cache",
+    "artifacts",
     "s3",
 )
 
