@@ -8,6 +8,7 @@ question has the same answer everywhere: the seed is fixed. No clock, no Dask.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
 from collections import deque
@@ -212,21 +213,27 @@ def _play(
 
 
 def _draw(stage: Stage, size: _Size, pace: float, number: int, rng: Random) -> list[float]:
-    """Seconds of each call of a stage, in the order in which they are given out; their mean is kept."""
+    """Seconds of each call of a stage, in the order in which they are given out."""
     known = stage.durations[number % len(stage.durations)]
-    count = max(math.ceil(stage.calls / (size.scale * size.merge)), 1)
+    drawn = [pace * seconds for seconds in _spread(known, stage.calls, size.scale, size.merge)]
+    rng.shuffle(drawn)
+    return drawn
+
+
+# Every play asks for the same again, and so do most numbers of workers.
+@functools.lru_cache(maxsize=1024)
+def _spread(known: Durations, calls: int, scale: float, merge: int) -> Sequence[float]:
+    """Seconds of each call that is played, evenly spread over the quantiles; their mean is kept."""
+    count = max(math.ceil(calls / (scale * merge)), 1)
     drawn = [known.at((i + 0.5) / count) for i in range(count)]
     mean = fmean(drawn)
     # The mean of several calls together is nearer to the mean of all.
-    spread = 1 / math.sqrt(size.merge)
-    each = stage.calls / (size.scale * count)
+    spread = 1 / math.sqrt(merge)
+    each = calls / (scale * count)
     drawn = [each * max(mean + (seconds - mean) * spread, 0.0) for seconds in drawn]
     whole = sum(drawn)
-    if whole > 0:
-        factor = known.mean * pace * stage.calls / size.scale / whole
-        drawn = [seconds * factor for seconds in drawn]
-    rng.shuffle(drawn)
-    return drawn
+    factor = known.mean * calls / scale / whole if whole > 0 else 1.0
+    return [factor * seconds for seconds in drawn]
 
 
 def _work(

@@ -22,6 +22,7 @@ class Appraiser:
         host: The plugins.
         hours: Estimate exactly so long, with every worker there; from what is known of the run when None.
         output_size: Bytes that the run stores; from what is known of it when None.
+        history: The earlier runs, of another one's `history`; read from the plan's records when None.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class Appraiser:
         host: PluginHost,
         hours: float | None = None,
         output_size: int | None = None,
+        history: History | None = None,
     ) -> None:
         self.host = host
-        self._history: History = _Remembered(PastRuns(Path(plan.stores.records)))
+        self.history = history or _Remembered(PastRuns(Path(plan.stores.records)))
         self.context = HookContext(
             project=plan.project.name, workdir=Path(plan.manifest).parent, dry_run=True
         )
@@ -56,7 +58,7 @@ class Appraiser:
         key = (plan.target.name, profile, plan.adaptive, plan.minimum, plan.maximum, bounds)
         if key not in self._forecasts:
             self._forecasts[key] = make_forecast(
-                plan, history=self._history, profile=profile, **self._asked
+                plan, history=self.history, profile=profile, **self._asked
             )
         return self._forecasts[key]
 

@@ -49,11 +49,14 @@ def compare_targets(
         load(path, target=chosen, overlays=overlays, host=host)  # says which there are
     ways: list[Way] = []
     failed: list[NoWay] = []
-    current = None
+    current = history = None
     for name in names:
         try:
             plan = build_plan(load(path, target=name, overlays=overlays, host=host))
-            appraise = Appraiser(plan, host=host, hours=hours, output_size=output_size)
+            appraise = Appraiser(
+                plan, host=host, hours=hours, output_size=output_size, history=history
+            )
+            history = appraise.history  # all targets keep their records in the same folder
             own = Way(target=name, label=_capacity(plan), plan=appraise(plan))
         except Exception as error:  # a plugin's own mistakes are its targets' matter, too
             failed.append(NoWay(target=name, error=error))
