@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +127,23 @@ def test_a_whole_bill_is_right_to_the_hundredth(cost, target, hours, store, usd,
 
     assert found["expected"] == pytest.approx(usd, rel=1e-4)
     assert found["monthly"] == (None if monthly is None else pytest.approx(monthly))
+
+
+def test_the_estimate_is_the_same_on_every_machine(cost, tmp_path):
+    """Whatever the clock, the language, the order of sets and the home folder are."""
+    found = cost(FARGATE, "--hours", "3")
+    script = "import sys; from scalable_core.cli.app import run; sys.exit(run(sys.argv[1:]))"
+    arguments = ["plan", "--target", "there", "--dry-run", "--json", "--hours", "3"]
+    for number, zone in enumerate(("Asia/Tokyo", "America/New_York")):
+        environ = {
+            **os.environ, "TZ": zone, "LANG": ("C", "de_DE.UTF-8")[number],
+            "PYTHONHASHSEED": str(number), "HOME": str(tmp_path / str(number)),
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        assert json.loads(done.stdout)["cost"] == found
 
 
 def test_a_run_that_is_tried_says_the_same(cost, capsys):

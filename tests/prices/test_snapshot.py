@@ -77,15 +77,17 @@ def _fetched(home: Path, date: str) -> Path:
 
 
 def test_fetched_prices_are_in_use_and_replace_each_other(home):
-    """Only the newest is kept."""
-    first = _fetched(home, "2026-11-20")
-    second = _fetched(home, "2026-11-21")
+    """The one before stays for whoever is reading it, and what another process makes is let be."""
+    (home / "new-1").mkdir(parents=True)
+    first, second, third = (_fetched(home, f"2026-11-2{day}") for day in range(3))
 
-    assert (first.exists(), second.exists()) == (False, True)
+    assert [path.exists() for path in (first, second, third, home / "new-1")] == [
+        False, True, True, True,
+    ]  # fmt: skip
     snapshot = read_snapshot("aws", AWS)
     assert snapshot.origin == "refreshed"
-    assert snapshot.id.startswith("2026-11-21-")
-    assert PriceBook(second, "us-east-1").find("fargate", "linux_x86_vcpu_hour").usd == 0.0411
+    assert snapshot.id.startswith("2026-11-22-")
+    assert PriceBook(third, "us-east-1").find("fargate", "linux_x86_vcpu_hour").usd == 0.0411
 
 
 def test_a_dist_with_newer_prices_is_preferred(home):

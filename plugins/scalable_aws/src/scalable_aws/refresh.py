@@ -161,7 +161,10 @@ def _why(error: Exception, permission: str) -> str:
     if isinstance(error, (PriceListError, ValueError, KeyError)):
         return str(error)
     known = refusal(error, permission=permission, resource="*")
-    if type(error).__name__ == "NoCredentialsError" or aws.code_of(error) in _NOBODY:
+    nobody = permission.startswith("pricing:") and aws.code_of(error) in _NOBODY
+    if (
+        nobody or type(error).__name__ == "NoCredentialsError"
+    ):  # a region may be closed to an account
         raise ProviderError(
             f"prices cannot be refreshed: {known.reason}", cure=known.cure
         ) from error

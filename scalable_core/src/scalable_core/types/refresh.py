@@ -13,7 +13,7 @@ from typing import TextIO
 from attrs import evolve, frozen
 
 from scalable_core.types.prices import MACHINE_COLUMNS, PRICE_COLUMNS
-from scalable_core.types.snapshot import price_folder, price_home, seal, use
+from scalable_core.types.snapshot import FRESH, price_folder, price_home, seal, use
 
 #: A price that moved by more than this factor is taken for a mistake, of the service or of ours.
 MOST_CHANGE = 3.0
@@ -87,7 +87,7 @@ def take(
     if good:
         home = price_home() / provider
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home, prefix="new-") as name:
+        with tempfile.TemporaryDirectory(dir=home, prefix=FRESH) as name:
             fresh = Path(name) / "snapshot"
             shutil.copytree(folder, fresh)
             for batch in good:

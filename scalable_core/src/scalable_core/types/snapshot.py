@@ -20,6 +20,8 @@ from scalable_core.types.prices import PriceSnapshot
 
 SUMMARY = "snapshot.json"
 _CURRENT = "current"
+#: How the names of folders begin that are not complete yet.
+FRESH = "new-"
 
 
 def price_home(environ: Mapping[str, str] | None = None) -> Path:
@@ -44,8 +46,8 @@ def price_folder(provider: str, bundled: Path) -> Path:
         bundled: The folder in its dist.
     """
     home = price_home() / provider
+    folder = home / _named(home)
     try:
-        folder = home / (home / _CURRENT).read_text(encoding="utf-8").strip()
         fetched = _summary(folder)["fetched"]
         return folder if fetched >= (_summary(bundled)["as_of"] or "") else bundled
     except (OSError, ValueError, KeyError, TypeError):
@@ -116,11 +118,14 @@ def seal(folder: Path, *, fetched: str | None = None) -> str:
 
 
 def use(provider: str, folder: Path) -> None:
-    """Make a sealed folder the one in use; it is moved below `price_home`, and older ones go."""
+    """Make a sealed folder the one in use; it is moved below `price_home`.
+
+    The one before stays, for whoever is reading it; older ones go.
+    """
     import shutil
 
     home = price_home() / provider
-    name = snapshot_id(folder)
+    name, before = snapshot_id(folder), _named(home)
     target = home / name
     if not target.exists():
         folder.replace(target)
@@ -128,8 +133,17 @@ def use(provider: str, folder: Path) -> None:
     pointer.write_text(name + "\n", encoding="utf-8")
     pointer.replace(home / _CURRENT)
     for other in home.iterdir():
-        if other.is_dir() and other.name != name:
+        # What another process is about to put here begins with FRESH.
+        if other.is_dir() and other.name not in (name, before) and FRESH not in other.name:
             shutil.rmtree(other, ignore_errors=True)
+
+
+def _named(home: Path) -> str:
+    """Return the name of the refreshed prices in use; one that no folder has when there are none."""
+    try:
+        return (home / _CURRENT).read_text(encoding="utf-8").strip() or "none"
+    except OSError:
+        return "none"
 
 
 def _summary(folder: Path) -> dict[str, Any]:
