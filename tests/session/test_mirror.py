@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "testbed"))
+
+from bucket import s3_bucket
+
 from scalable_core.artifacts.storage import FolderStorage
 from scalable_core.errors import StorageError, UsageError
 from scalable_core.records import RunFolder
@@ -18,6 +22,7 @@ from scalable_core.records.folder import read_run
 from scalable_core.records.reading import read_history
 from scalable_core.records.shared import PIECE, SharedRecords, fetch_run, shared_runs
 from scalable_core.session import mirror
+from scalable_core.session.storage import StorageOpener
 from scalable_core.types import RunRecord
 
 RUN = "run-20231114-221320-brisk-otter-7f3a"
@@ -207,10 +212,12 @@ with ScalableSession.from_yaml("./scalable.yaml") as client:
 """
 
 
-def start(folder: Path, *arguments: str, mirror: bool = True) -> subprocess.Popen[str]:
-    """Start a run whose records go into a folder named as other machines might name it."""
+def start(
+    folder: Path, *arguments: str, mirror: bool = True, storage: str = ""
+) -> subprocess.Popen[str]:
+    """Start a run whose records go into a folder, or to where ``storage`` says."""
     folder.mkdir(exist_ok=True)
-    storage = (folder / "storage").as_uri()
+    storage = storage or (folder / "storage").as_uri()
     text = MANIFEST.format(mirror=str(mirror).lower(), storage=storage)
     (folder / "scalable.yaml").write_text(text)
     (folder / "workflow.py").write_text(WORKFLOW)
@@ -233,13 +240,27 @@ def test_a_finished_run_is_in_the_storage_without_its_secrets(tmp_path: Path) ->
     storage = FolderStorage(str(tmp_path / "storage"))
     copy = fetch_run(storage, run.name, tmp_path / "copies")
 
-    assert files(copy) == files(run)
+    assert files(copy) == {n: d for n, d in files(run).items() if not n.endswith(".html")}
     assert {"run.json", "plan.json", "manifest.yaml", "tasks.jsonl", "summary.json"} <= set(
         files(copy)
     )
     assert read_run(copy).status == "done"
     for found in storage.list(""):
         assert b"hunter2" not in storage.get(found.key), found.key
+
+
+def test_records_go_to_a_bucket(tmp_path: Path) -> None:
+    """Through the plugin of its scheme; what is there is the same to the byte."""
+    with s3_bucket() as bucket:
+        with start(tmp_path, storage=f"{bucket}/study") as process:
+            process.communicate(timeout=120)
+        assert process.returncode == 0
+        (run,) = (tmp_path / ".scalable" / "runs").iterdir()
+        storage = StorageOpener(f"{bucket}/study")()
+        assert shared_runs(storage) == [run.name]
+        copy = fetch_run(storage, run.name, tmp_path / "copies")
+
+    assert files(copy) == {n: d for n, d in files(run).items() if not n.endswith(".html")}
 
 
 def test_a_killed_run_is_in_the_storage_up_to_its_last_seconds(tmp_path: Path) -> None:

@@ -72,7 +72,12 @@ def step(i, marks):
 if __name__ == "__main__":
     with ScalableSession.from_yaml("./scalable.yaml") as client:
         futures = client.map(step, range(10), marks=os.path.abspath("marks"), task="step")
-        if "fail" not in sys.argv:
+        if "each" in sys.argv:
+            from distributed import as_completed
+            found = {value for _, value in as_completed(futures[:9], with_results=True)}
+            found.add(futures[9].result())
+            assert found == {(i, i * i) for i in range(10)}
+        elif "fail" not in sys.argv:
             assert client.gather(futures) == [(i, i * i) for i in range(10)]
         else:
             from distributed import wait
@@ -151,6 +156,27 @@ def test_without_a_storage_results_are_kept_as_they_are_gathered(project: Path) 
 
     assert marks(project) == 10
     assert [row["state"] for row in rows(project, "tasks")] == ["cached"] * 10
+
+
+def test_results_that_are_taken_one_by_one_are_kept_too(project: Path) -> None:
+    """As they come, or by the future's own ``result()``."""
+    run(project, "each")
+    run(project)
+
+    assert marks(project) == 10
+    assert [row["state"] for row in rows(project, "tasks")] == ["cached"] * 10
+
+
+def test_a_shared_place_that_cannot_be_written_is_said_once(project: Path) -> None:
+    """Not for each result; they are kept here."""
+    (project / "bucket").mkdir()
+    (project / "bucket" / ".cache").write_text("in the way")
+    storage = f"local://{project}/bucket"
+    said = run(project, storage=storage)
+    assert 1 <= said.count("cannot be written") <= 4, said
+    run(project, storage=storage)
+
+    assert marks(project) == 10
 
 
 def test_results_are_kept_although_one_call_of_many_failed(project: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,8 @@ from scalable_core.types import CacheRow, Plan, TaskRow, to_data
 
 logger = logging.getLogger("scalable.cache")
 
+#: Names of entries, in which messages that have one reason differ.
+_NAMES = re.compile(r"\S*[0-9a-f]{32}\S*")
 #: Values of more bytes are read again when they are asked for, instead of being held.
 HELD = 64 * 1024
 
@@ -144,7 +147,7 @@ class KeptResults:
 
     def is_kept(self, key: Any) -> bool:
         """Return whether the result of a call is kept for the next run, by its Dask key."""
-        return key in self._keys
+        return key in self._keys and not self.lacks(key)
 
     def look(self, found: Fingerprint, name: str) -> Entry | None:
         """Return what is kept under a key, and record a hit or a miss."""
@@ -278,9 +281,10 @@ class KeptResults:
         self._heard(heard)
 
     def _say_once(self, message: str) -> None:
+        reason = "", _NAMES.sub("...", message)
         with self._lock:
-            new = ("", message) not in self._said
-            self._said.add(("", message))
+            new = reason not in self._said
+            self._said.add(reason)
         if new:
             logger.warning("%s", message)
 
