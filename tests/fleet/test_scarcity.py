@@ -97,7 +97,7 @@ def test_a_service_that_refuses_calls_is_asked_again_more_slowly(make_plan, hive
 
 
 def test_a_scheduler_that_cannot_be_had_is_an_error_and_leaves_nothing(
-    make_plan, hive_launcher, start
+    make_plan, hive_launcher, start, hive
 ):
     """Provisioning fails with the service's own words."""
     failure = LaunchFailure(kind="permission", message="you may not", cure="ask for it")
@@ -106,4 +106,4 @@ def test_a_scheduler_that_cannot_be_had_is_an_error_and_leaves_nothing(
     with pytest.raises(ClusterError, match="you may not"):
         start(make_plan(1), launcher, client=False)
     assert not launcher.documents.exists()
-    assert launcher.present == {}
+    assert hive.alive(launcher.fleet.run) == {}

@@ -39,7 +39,7 @@ from scalable_core.cluster.launcher import (
 )
 from scalable_core.cluster.ledger import Ledger
 from scalable_core.cluster.rendezvous import documents, run_document, worker_order
-from scalable_core.errors import ClusterError
+from scalable_core.errors import ClusterError, NoCapacityError
 from scalable_core.types import ClusterRecord, Event, HookContext, Plan, Storage, WorkerGroup
 
 #: Seconds between words to the scheduler that its driver is there.
@@ -222,15 +222,9 @@ class FleetCluster(Cluster):
 
     def group_failed(self, group: str, failure: LaunchFailure) -> None:
         """End the calls that wait for a component which can have no workers."""
-        error = to_error(failure, f"there are no workers for component {group!r}: ")
-        self.failures[group] = error
-        last = set(self.failures) == set(self._groups)
+        self.failures[group] = to_error(failure, f"there are no workers for component {group!r}: ")
         if self.scheduler_comm is not None:
-            self._soon(
-                self.scheduler_comm.scalable_fail_group(
-                    name=group, message=error.message, cure=error.cure, kind=failure.kind, last=last
-                )
-            )
+            self._soon(self._pass_on_failures())
 
     def member_noticed(self, name: str) -> None:
         """Nothing to do: the member hands over by itself."""
@@ -274,6 +268,7 @@ class FleetCluster(Cluster):
         args = self.security.get_connection_args("client")
         self.scheduler_comm = rpc(address, connection_args=args)
         await super()._start()
+        await self._pass_on_failures()
         self._tasks.append(asyncio.ensure_future(self._beat()))
         self._meet(self.scheduler_info["workers"])
         if self._eager and not self._asked:
@@ -389,6 +384,15 @@ class FleetCluster(Cluster):
             except OSError:
                 pass  # if it is lost, the crew will find out why
             await asyncio.sleep(min(BEAT, self.fleet.limits.no_driver / 4))
+
+    async def _pass_on_failures(self) -> None:
+        """Tell the scheduler which groups can have no workers, so that their calls end."""
+        last = set(self.failures) == set(self._groups)
+        for group, error in list(self.failures.items()):
+            scarce = isinstance(error, NoCapacityError)
+            await self.scheduler_comm.scalable_fail_group(
+                name=group, message=error.message, cure=error.cure, scarce=scarce, last=last
+            )
 
     def _revive(self) -> None:
         for name in list(self.failures):

@@ -81,12 +81,12 @@ class FleetScheduler(GroupScheduler):
         self._driven = time.monotonic()
 
     def hear_failure(
-        self, name: str, message: str, cure: str | None, kind: str, last: bool
+        self, name: str, message: str, cure: str | None, scarce: bool, last: bool
     ) -> None:
         """End the calls of a group that can have no workers; see `GroupScheduler.fail_group`."""
         from scalable_core.errors import ClusterError, NoCapacityError
 
-        error = {"no-capacity": NoCapacityError}.get(kind, ClusterError)(message, cure=cure)
+        error = (NoCapacityError if scarce else ClusterError)(message, cure=cure)
         self.fail_group(name, error, last=last)
 
     async def remove_worker(self, address: str, **kwargs: Any) -> Any:
