@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from scalable_core.manifest import read_manifest
 from scalable_core.plan import build_plan
 from scalable_core.plugins import PluginHost
-from scalable_core.types import CostEstimate, Forecast, GroupForecast, HookContext
+from scalable_core.types import CostEstimate, Forecast, GroupForecast, HookContext, ResolvedImage
 from scalable_core.types.snapshot import SUMMARY, seal, use
 from scalable_core.types.units import GIB
 
@@ -73,6 +73,7 @@ def estimate(tmp_path_factory: pytest.TempPathFactory) -> Estimate:
         gb: float = 0.0,
         store: str = "s3://bucket/runs",
         others: Mapping[str, Any] | None = None,
+        image_gb: float | None = None,
         **component: Any,
     ) -> CostEstimate:
         size = "max_workers" if target["provider"] == "local" else "n_workers"
@@ -96,6 +97,12 @@ def estimate(tmp_path_factory: pytest.TempPathFactory) -> Estimate:
             download_bytes=round(gb * GIB),
             groups=dict.fromkeys(("model", *(others or {})), group),
         )
-        return host.estimate_cost(evolve(plan, forecast=forecast), HookContext(dry_run=True))
+        plan = evolve(plan, forecast=forecast)
+        if image_gb is not None:  # as a plan with --online has it
+            image = ResolvedImage(
+                reference="m", pinned="m", digest="d", size=round(image_gb * GIB), provider="oci"
+            )
+            plan = evolve(plan, groups=tuple(evolve(g, resolved=image) for g in plan.groups))
+        return host.estimate_cost(plan, HookContext(dry_run=True))
 
     return estimate

@@ -271,6 +271,29 @@ def test_bursting_machines_may_pay_for_more_than_their_share(estimate, kind, usd
     assert "CPU credits" not in amounts(estimate({**EC2, "instance_type": "m5.xlarge"}))
 
 
+@pytest.mark.parametrize(
+    ("region", "usd"), [("us-east-1", "0.06"), ("eu-west-2", "0.066"), ("ap-northeast-1", "0.084")]
+)
+def test_endpoints_are_the_other_way_out(estimate, region, usd):
+    """Three of them for 2 h: 6 x 0.01, 6 x 0.011 in London, 6 x 0.014 in Tokyo."""
+    lines = estimate({**PRIVATE, "region": region, "subnets": ["subnet-a"]}).lines
+    (line,) = (line for line in lines if line.item == "NAT gateway")
+
+    assert line.note.endswith(f"endpoints for ECR and logs in its place are ${usd}")
+    assert line.low == 0
+
+
+def test_the_size_of_an_image_decides_what_its_pulls_cost(estimate):
+    """10 x 2 GB through a gateway at 0.045, and 0.02 from another region; unknown as long as the size is."""
+    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/m:1"
+    known = amounts(estimate(PRIVATE, image=image, image_gb=2))
+    unknown = amounts(estimate(PRIVATE, image=image))
+
+    assert known["NAT data"] == pytest.approx(0.9)
+    assert known["Image pulls"] == pytest.approx(0.4)
+    assert (unknown["NAT data"], unknown["Image pulls"]) == (None, None)
+
+
 def test_an_image_in_another_region_is_paid_for_by_the_pull(estimate):
     """0.02 a GB; how large it is only a plan with `--online` knows. In the same region it is free."""
     image = "123456789012.dkr.ecr.{}.amazonaws.com/m:1"

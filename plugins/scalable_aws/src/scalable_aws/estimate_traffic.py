@@ -28,6 +28,9 @@ _FOREIGN_STORES = {"gs": "Cloud Storage", "gcs": "Cloud Storage"}
 _FREE_EGRESS = 100.0
 _FREE_LOGS = 5.0
 
+#: Endpoints without which members that have no way out cannot start: ecr.api, ecr.dkr and logs. S3's is free.
+_ENDPOINTS = 3
+
 _ECR = re.compile(r"\d+\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com")
 
 
@@ -92,6 +95,10 @@ def _nat(bill: Bill) -> Iterator[CostLine]:
         zones = max(1, len(bill.options.subnets))
         hours = bill.wall.each(lambda hour: math.ceil(round(hour, 9))).times(zones)
         note = "one in each subnet's zone, begun hours count whole; less if it is there anyway"
+        endpoint = book.find("vpc", "interface_endpoint")
+        if endpoint is not None:
+            usd = hours.times(_ENDPOINTS).expected * endpoint.usd
+            note += f"; endpoints for ECR and logs in its place are ${usd:.3g}"
         line = priced("NAT gateway", "h", hours, book.find("vpc", "nat_gateway"), note=note)
         yield line if line.amount is None else evolve(line, low=0.0)
     size = _image_bytes(bill)
