@@ -226,3 +226,29 @@ def test_a_workflow_that_goes_on_does_not_keep_its_workers(project: Path) -> Non
 
     assert (project / "seen").read_text() == "closed"
     assert (status, error.partition("(")[0]) == (["stopped"], "BudgetReachedError")
+
+
+def test_a_cluster_that_is_paid_before_its_workers_arrive_is_counted_from_then(
+    project: Path,
+) -> None:
+    """It tells of two launches at a dollar a second each since before the start: no call starts any more."""
+    (project / "workflow.py").write_text(
+        "import time\n"
+        "from scalable import ScalableSession\n"
+        "from scalable_core.types import PaidWorker\n"
+        "from scalable_local.cluster import LocalCluster\n"
+        "since = time.time() - 10\n"
+        "LocalCluster.paid_workers = lambda self: [\n"
+        "    PaidWorker(name=n, component='model', since=since, price=3600.0) for n in 'ab']\n"
+        "with ScalableSession.from_yaml() as client:\n"
+        "    client.gather(client.map(time.sleep, [0.1, 0.2], task='simulate'))\n"
+    )
+    (project / "scalable.yaml").write_text(MANIFEST % "max_workers: 2, processes: false")
+    error, status = drive(project, 15.0)
+
+    (folder,) = runs_of(project)
+    assert (status, error.partition(";")[0][:44]) == (
+        ["stopped"], "BudgetReachedError('budget reached: spent $2",
+    )  # fmt: skip
+    assert record_of(folder)["tasks"]["done"] == 0
+    assert record_of(folder)["cost"]["spent"] >= 20.0

@@ -112,3 +112,14 @@ def test_rows_sum_up_however_often_it_is_counted(
     once.count(3e4)
 
     assert often.spent == pytest.approx(once.spent)
+
+
+def test_what_the_run_itself_needs_is_paid_from_when_it_is_there() -> None:
+    """Nothing before, then its minimum of 60 s at once: 0.36 an hour are 0.006 a minute."""
+    profile = ServiceProfile(billed_minimum=60.0, billed_step=1.0)
+    meter = Meter(RATES, profile, started=None)
+
+    assert meter.total(100.0) == 0.0
+    meter.begin(100.0)
+    assert meter.total(101.0) == pytest.approx(0.006)
+    assert meter.total(220.0) == pytest.approx(0.012)

@@ -45,9 +45,12 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 class Governor:
     """Counts what a run spends, writes it to ``cost.jsonl``, and stops the run at its budget.
 
-    It works with any Dask cluster. Two methods that a cluster may have make it more exact:
-    ``limit_workers(total)`` to ask for no more workers than that, and ``paid_workers()`` to tell of its
-    launches as `PaidWorker` records, where a worker is paid for before it arrives.
+    It works with any Dask cluster. What a cluster may have besides makes it more exact:
+
+    * ``limit_workers(total)``: it asks for no more workers than that, over all groups, from now on;
+    * ``paid_workers()``: all its launches so far as `PaidWorker` records, where a worker is paid for before it
+      arrives, after it has left, or at another price than the estimate's;
+    * ``paid_since``: epoch seconds from which its scheduler is paid for; None as long as it is not.
 
     Args:
         plan: The run's plan.
@@ -94,6 +97,7 @@ class Governor:
         self._drain: threading.Thread | None = None
         now = time.time()
         self._meter = Meter(rates, profile, started=now)
+        self._ask_cluster()
         self._outlook = Outlook(plan, rates)
         self._projected: float | None = None
         self._written = 0.0
@@ -214,10 +218,15 @@ class Governor:
                 if not kept:  # a run that goes on with this one has to do it again
                     self._left[row["task"]] = self._left.get(row["task"], 0) + 1
         changed = self._meter.hear(rows.get("workers", ()))
+        self._ask_cluster()
+        return changed
+
+    def _ask_cluster(self) -> None:
         tell = getattr(self._cluster, "paid_workers", None)
         if tell is not None:
             self._meter.told(tell())
-        return changed
+        if hasattr(self._cluster, "paid_since"):
+            self._meter.begin(self._cluster.paid_since)
 
     def _count(self, moment: float, *, write: bool) -> None:
         if not write and moment < self._written + INTERVAL:
@@ -264,12 +273,10 @@ class Governor:
     def _limit_growth(self) -> None:
         """Let the cluster ask for no more workers than can be paid until each has done one call."""
         now = time.time()
-        with self._lock:
-            typical = [self._outlook.typical(task) or 0.0 for task in self._plan.tasks]
         service = self._profile
-        seconds = (
-            max(service.billed_minimum, service.boot + max(typical, default=0.0)) + self._release
-        )
+        with self._lock:
+            seconds = max(service.billed_minimum, service.boot + self._outlook.slowest())
+        seconds += self._release
         dearest = max(self._rates.workers.values(), default=0.0)
         if not dearest:
             return

@@ -30,10 +30,10 @@ class Meter:
     Args:
         rates: The prices of the run.
         profile: The service's minimum and steps.
-        started: Epoch seconds from which the run itself is paid for.
+        started: Epoch seconds from which the run itself is paid for; None when it is not yet.
     """
 
-    def __init__(self, rates: HourlyRates, profile: ServiceProfile, started: float) -> None:
+    def __init__(self, rates: HourlyRates, profile: ServiceProfile, started: float | None) -> None:
         self.rates = rates
         self.spent = 0.0
         self._profile = profile
@@ -80,6 +80,10 @@ class Meter:
         """Take what the cluster itself says of its launches; from then on nothing else counts."""
         self._told = tuple(workers)
 
+    def begin(self, started: float | None) -> None:
+        """Take from when the run itself is paid for."""
+        self._started = started
+
     def leave(self, moment: float) -> tuple[str, ...]:
         """Note that all workers are gone; return the names of those that were still there."""
         names = tuple(self._open)
@@ -91,8 +95,7 @@ class Meter:
         seconds = self._seconds(moment)
         new = sum((seconds[lot] - self._counted[lot]) * lot[1] for lot in seconds)
         if self.rates.shared:
-            past = max(0.0, moment - self._started) - self._counted[None]
-            new += past * self.rates.shared
+            new += (self._shared_seconds(moment) - self._counted[None]) * self.rates.shared
         return self.spent + new / 3600
 
     def count(self, moment: float, *, last: bool = False) -> list[CostRow]:
@@ -108,7 +111,7 @@ class Meter:
             for lot in sorted(seconds)
         ]
         if self.rates.shared:
-            past = max(0.0, moment - self._started)
+            past = self._shared_seconds(moment)
             rows.append(self._row(moment, "shared", past, self.rates.shared, None))
         if last and self.rates.once:
             self.spent += self.rates.once
@@ -129,6 +132,9 @@ class Meter:
             lot = launch.component, launch.price
             seconds[lot] = seconds.get(lot, 0.0) + self._billed(moment - launch.since)
         return seconds
+
+    def _shared_seconds(self, moment: float) -> float:
+        return 0.0 if self._started is None else self._billed(moment - self._started)
 
     def _row(
         self, moment: float, item: Any, seconds: float, price: float, lot: _Lot | None, **more: Any

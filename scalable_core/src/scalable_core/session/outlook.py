@@ -41,6 +41,10 @@ class Outlook:
         seconds = self._seconds.get(task)
         return quantile(sorted(seconds), 0.9) if seconds else None
 
+    def slowest(self) -> float:
+        """Return the typical seconds of the slowest task; 0 when no call has ended."""
+        return max((self.typical(task) or 0.0 for task in list(self._seconds)), default=0.0)
+
     def until_idle(self, running: Mapping[str, float]) -> float:
         """Return seconds until the calls that run now will have ended, as far as that is known.
 

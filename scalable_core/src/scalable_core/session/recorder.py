@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,8 @@ from scalable_core.records import RunFolder
 
 if TYPE_CHECKING:
     from distributed import Client
+
+logger = logging.getLogger("scalable")
 
 #: Seconds between fetches: what a kill of this process may cost.
 INTERVAL = 0.5
@@ -41,8 +44,11 @@ class Recorder(threading.Thread):
         while not self._done.wait(INTERVAL):
             try:
                 self._fetch()
-            except Exception:
-                return  # the scheduler is gone; close() says so
+            except Exception as error:
+                if self._client.status != "running":
+                    return  # the scheduler is gone; close() says so
+                # Whatever it was: the rows to come must be fetched, and the budget be watched, all the same.
+                logger.warning("rows of the run could not be fetched: %r", error)
 
     def close(self) -> None:
         """Fetch what is left, so that no row is lost however soon this comes after the last result."""
