@@ -162,8 +162,8 @@ def _gke(folder: Path) -> Iterator[tuple[str, Row]]:
     """Yield Autopilot rates; where there are none, those of us-central1 by the ratio of E2's prices."""
     known: dict[tuple[str, str], Row] = {}
     for row in _rows(folder / "gcp_gke.csv"):
-        if row["compute_class"] == "cluster":
-            yield "global", _price("gke", "cluster", "hour", row["usd"], row)
+        if row["compute_class"] in ("cluster", "cluster_extended_period"):
+            yield "global", _price("gke", row["compute_class"], "hour", row["usd"], row)
         elif row["compute_class"] == "general_purpose":
             spot = "_spot" if row["capacity"] == "spot" else ""
             known[row["region"], row["unit"] + spot] = row

@@ -136,6 +136,8 @@ def amounts(answer):
         (RUN, {}, "Scheduler machine", 0.06701142),
         (RUN, {}, "Scheduler disk", 10 * 2 / 730 * 0.10),
         ({**RUN, "public": True}, {}, "Public IPv4", 0.01),
+        # an L4 each: 10 x 7,200 s x 0.0001867; elsewhere its price is not known here
+        (RUN, {"gpus": 1}, "GPUs", 13.4424),
         # 2,048 GB leave: 1,024 x 0.12 + 1,024 x 0.11
         (RUN, {"gb": 2048, "store": "gs://bucket/runs"}, "Egress", 235.52),
         # 50 GB are kept: 50 x 0.02; sent in 6,400 parts of 8 MB at 0.05 for 10,000
@@ -215,6 +217,20 @@ def test_what_is_free_in_a_month_is_said_and_not_taken_off(
     assert line.low == pytest.approx(net)
     assert f"gross ${gross:.2f}, net ${net:.2f} after " in line.note
     assert line.note.endswith(" free a month")
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (EKS, "$0.6/h for a version that is in extended support"),
+        (GKE, "$0.5/h more for a version that is out of support"),
+    ],
+)
+def test_an_old_cluster_may_cost_more(estimate, target, said):
+    """Which version it has only the cloud knows."""
+    (line,) = (line for line in estimate(target).lines if line.item == "Cluster fee")
+
+    assert said in line.note
 
 
 def test_the_total_is_gross_and_net(estimate):

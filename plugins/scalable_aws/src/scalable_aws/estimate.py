@@ -62,13 +62,12 @@ def _members(bill: Bill) -> Iterator[CostLine]:
     elif bill.kind == "fargate" or not bill.options.instance_type:
         yield from _fargate_scheduler(bill)  # else its pod is on a node that is there anyway
     if bill.kind == "eks":
-        yield priced(
-            "Cluster fee",
-            "h",
-            bill.wall,
-            bill.book.find("eks", "cluster_standard_support"),
-            note=f"EKS control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it",
-        )
+        usual = bill.book.find("eks", "cluster_standard_support")
+        extended = bill.book.find("eks", "cluster_extended_support")
+        note = f"EKS control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it"
+        if extended is not None:
+            note += f", and ${extended.usd:g}/h for a version that is in extended support"
+        yield priced("Cluster fee", "h", bill.wall, usual, note=note)
 
 
 def _fargate_scheduler(bill: Bill) -> Iterator[CostLine]:

@@ -181,12 +181,16 @@ def _gke(bill: _Bill) -> Iterator[CostLine]:
             size, price = _SCHEDULER_POD[of], pod_price(bill.book, of, spot=False)
             note = f"{size:g} {unit.removesuffix('-h')} x {bill.wall.expected:.4g}h"
             yield priced(f"Scheduler {item}", unit, bill.wall.times(size), price, note=note)
+    note = f"GKE control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it"
+    extended = bill.book.find("gke", "cluster_extended_period")
+    if extended is not None:
+        note += f", and ${extended.usd:g}/h more for a version that is out of support"
     yield priced(
         "Cluster fee",
         "h",
         bill.wall,
         bill.book.find("gke", "cluster"),
-        note=f"GKE control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it",
+        note=note,
         allowance=_FREE_CLUSTER,
     )
 
@@ -250,7 +254,7 @@ def _nodes(bill: _Bill, group: WorkerGroup, name: str) -> Iterator[CostLine]:
     yield _node_line(bill, group, machine, hours, each, note)
     yield _disk(bill, "Node disks", hours, _NODE_DISK, group.name, f"{nodes} x ")
     address = bill.book.find("network", "external_ipv4_in_use")
-    note = "one for each node, unless the cluster's nodes are private"
+    note = "one for each node, unless they are private and go through Cloud NAT"
     yield priced("Public IPv4", "h", None, address, component=group.name, note=note)
     if group.gpus and not (machine and machine.accelerator):
         yield from _gpus(bill, group)
