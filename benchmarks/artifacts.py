@@ -1,7 +1,7 @@
 """Artifacts in folders of this machine against `shutil`: 1 GiB in one file, and 2,000 files of 4 KB.
 
-Ours also computes the SHA-256 of all bytes, and what it has stored is on the disk when it returns, for which `shutil`
-does not wait. One figure is the peak memory of a process that stores and fetches 1 GiB.
+Ours also computes the SHA-256 of all bytes, and what it has stored is on the disk when it returns; `shutil`
+waits for no disk. One figure is the peak memory of a process that stores and fetches 1 GiB.
 """
 
 from __future__ import annotations

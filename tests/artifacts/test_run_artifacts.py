@@ -85,7 +85,8 @@ def test_a_folder_is_stored_whole_or_not_at_all(artifacts: RunArtifacts, maps: P
     with pytest.raises(ArtifactError, match="exists already"):
         artifacts.store("out", maps)
 
-    assert [each.key for each in artifacts.objects()] == ["run-1/out/deep/d.bin"]
+    there = [each.key for each in artifacts.objects()]
+    assert there == ["run-1/artifacts.json", "run-1/out/deep/d.bin"]
     assert [ref.name for ref in artifacts] == ["out/deep/d.bin"]
     artifacts.store("out", maps, overwrite=True)
     assert len(artifacts) == 3
@@ -183,6 +184,28 @@ def test_no_event_of_a_transfer_is_kept(tmp_path: Path) -> None:
 
     assert "artifact.progress" in heard
     assert "artifact.progress" not in (session.run_dir / "events.jsonl").read_text()
+
+
+def test_what_is_stored_before_and_after_the_run_is_listed_at_once(tmp_path: Path) -> None:
+    """There is no end of the run that would write the list; its records have what came later."""
+    (tmp_path / "scalable.yaml").write_text(MANIFEST)
+    session = ScalableSession.from_yaml(tmp_path / "scalable.yaml")
+    index = tmp_path / ".scalable/artifacts" / session.run_id / "artifacts.json"
+
+    session.store_artifact("before.txt", "x")
+    assert [ref.name for ref in read_index(index.read_bytes())] == ["before.txt"]
+    with session:
+        session.store_artifact("during.txt", "x")
+    session.store_artifact("after.txt", "x")
+
+    assert [ref.name for ref in read_index(index.read_bytes())] == [
+        "after.txt",
+        "before.txt",
+        "during.txt",
+    ]
+    rows = (session.run_dir / "artifacts.jsonl").read_text().splitlines()
+    names = [json.loads(row)["name"] for row in rows]
+    assert names == ["before.txt", "during.txt", "after.txt"]
 
 
 def run_of(folder: Path) -> ScalableSession:

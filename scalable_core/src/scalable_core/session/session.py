@@ -281,11 +281,9 @@ class ScalableSession:
     @functools.cached_property
     def artifacts(self) -> RunArtifacts:
         """What this run has stored: iterate over it, or fetch from it by name."""
-        return RunArtifacts.of_run(self._plan, self.run_id, self._host, self._context, self._append)
-
-    def _append(self, table: str, row: dict[str, Any]) -> None:
-        if self._folder is not None:
-            self._folder.append(table, [row])
+        return RunArtifacts.of_run(
+            self._plan, self.run_dir, self._host, self._context, lambda: self._folder is not None
+        )
 
     def store_artifact(self, name: str, value: Any, *, overwrite: bool = False) -> ArtifactRef:
         """Keep something of this run and return where it is and what it is.

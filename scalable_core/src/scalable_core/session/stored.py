@@ -13,12 +13,9 @@ from scalable_core.errors import UsageError
 from scalable_core.plugins import PluginHost
 from scalable_core.records.folder import now
 from scalable_core.records.reading import find_run
-from scalable_core.session.artifacts import RunArtifacts
+from scalable_core.session.artifacts import TABLE, RunArtifacts, append_row
 from scalable_core.session.storage import open_storage
 from scalable_core.types import ArtifactRef, EventSink, HookContext, NullSink
-
-#: The table of a run's records that has its artifacts.
-_TABLE = "artifacts.jsonl"
 
 
 def open_artifacts(
@@ -62,8 +59,8 @@ def open_artifacts(
 
 def note_removal(runs: Path, run: str) -> None:
     """Say in the records of a run, if they are here, that its artifacts are gone."""
-    if (runs / run / _TABLE).is_file():
-        _append(runs / run, {"removed": now()})
+    if (runs / run / TABLE).is_file():
+        append_row(runs / run, {"removed": now()})
 
 
 def _here(folder: Path, host: PluginHost, events: EventSink | None) -> RunArtifacts:
@@ -75,8 +72,8 @@ def _here(folder: Path, host: PluginHost, events: EventSink | None) -> RunArtifa
         project=project,
         host=host,
         context=_context(project, run, events),
-        refs=_recorded(folder / _TABLE),
-        record=lambda row: _append(folder, row),
+        refs=_recorded(folder / TABLE),
+        record=lambda row: append_row(folder, row),
     )
 
 
@@ -118,8 +115,3 @@ def _recorded(path: Path) -> list[ArtifactRef]:
         else:
             rows.append(row)
     return latest(read_references(rows))
-
-
-def _append(folder: Path, row: dict[str, Any]) -> None:
-    with (folder / _TABLE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, separators=(",", ":")) + "\n")

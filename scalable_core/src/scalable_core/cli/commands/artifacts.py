@@ -131,7 +131,6 @@ def put(
         files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
         bar.expect(sum(file.stat().st_size for file in files))
         ref = artifacts.store(name or path.absolute().name, path, overwrite=overwrite)
-        artifacts.save()
     show(ref.uri)
     if not quiet:
         say(f"{size(ref.size)} added to run {short_id(artifacts.run)}")

@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from scalable_core.artifacts.collection import ArtifactCollection, Check
 from scalable_core.artifacts.index import ARTIFACTS_SCHEMA, index_document
 from scalable_core.cli.render.runs import ago
 from scalable_core.cli.render.table import Cell, table
 from scalable_core.cli.terminal import Look, clean
 from scalable_core.records.reading import seconds_of
 from scalable_core.records.report.words import count, short_id, size
-from scalable_core.session.artifacts import Check, RunArtifacts
 from scalable_core.types import ArtifactRef
 
 
@@ -22,7 +22,9 @@ def sum_up(refs: Sequence[ArtifactRef]) -> str:
     return f"{count(len(refs), 'artifact')} ({size(sum(ref.size for ref in refs))})"
 
 
-def render_listing(artifacts: RunArtifacts, look: Look, *, now: float | None = None) -> list[str]:
+def render_listing(
+    artifacts: ArtifactCollection, look: Look, *, now: float | None = None
+) -> list[str]:
     """Return a line for each artifact, and one for all of them.
 
     Args:
@@ -47,7 +49,7 @@ def render_listing(artifacts: RunArtifacts, look: Look, *, now: float | None = N
     return [*table(rows, look, align="lrlll", shrink=0, spare=[4, 3]), where]
 
 
-def artifacts_document(artifacts: RunArtifacts) -> dict[str, Any]:
+def artifacts_document(artifacts: ArtifactCollection) -> dict[str, Any]:
     """Return the artifacts of a run as plain data with ``schema`` first."""
     document = index_document(artifacts.project, artifacts.run, artifacts)
     return {**document, "place": f"{artifacts.storage}/{artifacts.run}"}
@@ -75,7 +77,7 @@ def checks_document(run: str, checks: Sequence[Check]) -> dict[str, Any]:
     return {"schema": ARTIFACTS_SCHEMA, "run": run, "checked": checked}
 
 
-def shown_place(artifacts: RunArtifacts) -> str:
+def shown_place(artifacts: ArtifactCollection) -> str:
     """Return where a run's artifacts are, from the current folder where that is shorter."""
     place = f"{artifacts.storage}/{artifacts.run}"
     return place if "://" in place else min(place, os.path.relpath(place), key=len)
