@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 from price_services import Catalog, serving, sku
 
+from scalable_core.cli.app import run
 from scalable_core.errors import ProviderError
 from scalable_core.plugins import PluginHost
 from scalable_core.types import HookContext, PriceSnapshot
@@ -199,3 +200,39 @@ def test_a_refused_key_is_an_error_with_a_cure(gcp):
         refreshed()
     assert "cloudbilling.googleapis.com" in caught.value.cure
     assert "a-key" not in str(caught.value)
+
+
+def test_the_command_refreshes_and_plans_are_made_with_it(gcp, tmp_path, monkeypatch, capsys):
+    """80 vCPU-h x 0.0000115 x 3,600 = 3.312; the plan names the snapshot that the table has."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "workflow.py").write_text("")
+    (tmp_path / "scalable.yaml").write_text("""
+version: 1
+project: {name: study}
+targets: {gcp: {provider: gcp, region: us-central1, n_workers: 10}}
+components: {model: {cpus: 4, memory: 16G}}
+""")
+    assert run(["prices", "--refresh", "--provider", "gcp", "--json"]) == 0
+    (snapshot,) = json.loads(capsys.readouterr().out)["snapshots"]
+    assert run(["plan", "--target", "gcp", "--hours", "2"]) == 0
+    plan = capsys.readouterr().out
+
+    assert snapshot["origin"] == "refreshed"
+    assert snapshot["age_days"] in (0, 1)
+    assert any(
+        source.startswith("Cloud Billing Catalog, as fetched") for source in snapshot["sources"]
+    )
+    assert "$3.31 (10 workers x 4 vCPU x 2h x $0.0414/vCPU-h" in plan
+    assert f"id {snapshot['id']}" in " ".join(plan.split())
+
+
+def test_a_refresh_that_keeps_something_ends_with_3(gcp, capsys):
+    """A script can tell."""
+    _without(gcp, "N2 Instance Core")
+
+    assert run(["prices", "--refresh", "--provider", "gcp"]) == 3
+    out = capsys.readouterr().out
+    assert (
+        "! gcp: us-central1 keeps its old prices of n2 machines: their cores or memory have" in out
+    )
+    assert out.splitlines()[-1].endswith("1 thing not refreshed.")
