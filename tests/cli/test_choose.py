@@ -56,9 +56,10 @@ def test_every_target_is_shown_as_it_is_and_as_it_might_be_bought(study: Path, s
     assert done.returncode == 0, done.stderr
     assert sorted(first(done.stdout)) == ["*aws", "aws", "aws", "aws", "gcp", "local"]
     assert first(done.stdout)[0] == "local"
-    assert "spot, arm64" in done.stdout
+    assert "spot arm64" in done.stdout
     assert "Basis: expect of simulate" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("Cheapest: local, $0.00 in ")
+    assert done.stderr == "Next: scalable plan --target local\n"
 
 
 def test_a_comparison_for_programs(study: Path, scalable) -> None:
@@ -195,6 +196,15 @@ def test_when_nothing_does_the_nearest_is_shown_and_nothing_is_written(
     assert "Nothing keeps to 10m00s (at p90). Nearest: 10 workers" in " ".join(done.stdout.split())
     assert done.stderr == "Next: scalable plan --target aws --deadline 10m --max-workers 20\n"
     assert not (study.parent / "plan.json").exists()
+
+
+def test_more_workers_do_not_help_a_budget(study: Path, scalable) -> None:
+    """What costs too much is not tried with more of them."""
+    done = scalable("plan", "-t", "aws", "--budget", "0.01")
+
+    assert done.returncode == 2
+    assert "Nothing keeps to $0.01 (at p90)." in done.stdout
+    assert done.stderr == ""
 
 
 def test_more_workers_than_the_target_says_may_be_allowed(study: Path, scalable) -> None:

@@ -84,7 +84,12 @@ class Choice:
     @property
     def wants_workers(self) -> bool:
         """Whether it is the deadline that none keeps to, and more workers have not been tried."""
-        return self.chosen is None and self.nearest.workers == self.most
+        deadline, forecast = self.limits["deadline"], self.nearest.plan.forecast
+        if self.chosen is not None or deadline is None or forecast is None:
+            return False
+        likely = self.limits["at"] == "expected"
+        hours = forecast.wall_hours if likely else forecast.high_wall_hours
+        return self.nearest.workers == self.most and hours > deadline
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

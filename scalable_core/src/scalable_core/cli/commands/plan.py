@@ -122,7 +122,6 @@ def command(
     """
     from scalable_core.cli import choosing
     from scalable_core.cli.host import make_host
-    from scalable_core.cli.terminal import say
     from scalable_core.plan import build_plan, write_plan
     from scalable_core.session.choosing import compare_regions, compare_targets
     from scalable_core.session.planning import load, make_plan
@@ -132,6 +131,7 @@ def command(
         wishes, compare=compare, regions=regions, output=output, hours=hours, online=online
     )
     host = make_host(quiet=quiet, verbose=verbose, offline=not online)
+    tell = not (quiet or as_json)
     if compare:
         found = compare_targets(
             manifest,
@@ -142,12 +142,12 @@ def command(
             output_size=output_size,
         )
         choosing.show_targets(found, as_json=as_json, quiet=quiet)
-        return 0
+        return _done(next_command("plan", manifest, found.ways[0].target, overlays), tell)
     read = load(manifest, target=chosen(target), overlays=overlays, host=host)
     if regions:
         found = compare_regions(build_plan(read), host=host, hours=hours, output_size=output_size)
         choosing.show_regions(found, as_json=as_json, quiet=quiet)
-        return 0
+        return _done(f"{next_command('plan', manifest, target, overlays)} --compare", tell)
     plan = make_plan(read, host=host, online=online, hours=hours, output_size=output_size)
     following = next_command("run", manifest, target, overlays)
     if wishes.any:
@@ -155,10 +155,9 @@ def command(
         choosing.show_choice(choice, as_json=as_json, quiet=quiet)
         again = next_command("plan", manifest, target, overlays)
         if choice.chosen is None:
-            if not (quiet or as_json) and choice.wants_workers:
-                more = evolve(wishes, max_workers=2 * choice.most)
-                say(f"Next: {again} {shlex.join(more.words())}")
-            return _NOTHING_DOES
+            more = evolve(wishes, max_workers=2 * choice.most)
+            following = f"{again} {shlex.join(more.words())}"
+            return _done(following, tell and choice.wants_workers, code=_NOTHING_DOES)
         plan = choice.chosen.plan
         following = f"{again} {shlex.join(wishes.words())} --output plan.json"
     if output is not None:
@@ -167,9 +166,16 @@ def command(
             write_plan(plan, path)
     if not wishes.any:
         _show_plan(plan, host, as_json=as_json, quiet=quiet)
-    if not (quiet or as_json):
+    return _done(following, tell)
+
+
+def _done(following: str, tell: bool, *, code: int = 0) -> int:
+    """Say which command follows, where that is wanted, and return the exit code."""
+    from scalable_core.cli.terminal import say
+
+    if tell:
         say(f"Next: {following}")
-    return 0
+    return code
 
 
 def _show_plan(plan: Plan, host: PluginHost, *, as_json: bool, quiet: bool) -> None:

@@ -32,7 +32,8 @@ def render_targets(comparison: Comparison, look: Look) -> list[str]:
     rows: list[Sequence[Cell]] = [_heads(heads)]
     for way in comparison.ways:
         mark = _mark(way is comparison.current, way.target)
-        rows.append([mark, way.label or "-", str(way.workers), _time(way), *_costs(way)])
+        label = way.label.replace(",", "") or "-"
+        rows.append([mark, label, str(way.workers), _time(way), *_costs(way)])
     for no in comparison.failed:
         rows.append([_mark(False, no.target), *["-"] * 6, "x"])
     lines = table(rows, look, align="llrrrrrr", shrink=1, spare=(6,))
