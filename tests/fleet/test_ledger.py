@@ -137,7 +137,7 @@ if __name__ == "__main__":
     context = HookContext(project="test", run={run!r}, run_dir=here / "run")
     launcher = HiveLauncher(here / "hive", {port}, on_call=count, batch=2)
     fleet = FleetCluster(conftest._make_plan(4), launcher, context, eager=True,
-                         limits=Limits(no_driver=3.0))
+                         limits=Limits(no_driver=3.0, join=10.0))
     with Client(fleet) as client:
         client.wait_for_workers(4, timeout=60)
         assert client.submit(sum, [1, 2]).result() == 3

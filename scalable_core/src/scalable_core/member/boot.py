@@ -139,7 +139,7 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
             f"tls://{run['listen']}:{run['port']}", **security.get_listen_args("scheduler")
         )
         try:
-            data = await asyncio.wait_for(told, max(1.0, deadline - time.time()))
+            data = await asyncio.wait_for(told, run["limits"]["no_driver"])
             await asyncio.sleep(0.1)  # the answer is on its way
         except TimeoutError:
             end("the driver did not come in time", None)

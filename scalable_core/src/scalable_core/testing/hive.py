@@ -204,7 +204,7 @@ class _Keeper:
         limits = (await _document(documents, "run"))["limits"]
         order = await _document(documents, f"group/{group}")
         worker = await Worker(
-            await _document(documents, "address"),
+            await asyncio.wait_for(_document(documents, "address"), limits["join"]),
             name=key[1],
             security=_security(await _document(documents, "tls")),
             nthreads=order["worker"]["nthreads"],
