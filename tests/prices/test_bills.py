@@ -326,7 +326,7 @@ def test_a_gpu_is_one_that_people_mean_and_that_is_offered(estimate):
     first = estimate(EC2, gpus=1).lines[0]
     west = estimate({**EC2, "region": "us-west-1"}, gpus=8).lines[0]
 
-    assert first.note.startswith("10 x g4dn.xlarge x 2h")
+    assert first.note.startswith("10 g4dn.xlarge x 2h")
     assert "p5.48xlarge" not in west.note
 
 

@@ -160,7 +160,7 @@ def _scheduler_instance(bill: Bill) -> Iterator[CostLine]:
         arch=options.architecture,
     )
     machine, price = cheapest(bill.book, fitting, spot=False)
-    name = machine.name if machine else "no type known"
+    name = f"1 {machine.name}" if machine else "no type known"
     note = f"{name} x {bill.wall.expected:.4g}h"
     yield priced("Scheduler instance", "h", bill.wall, price, note=note)
     yield _volumes(bill, "Scheduler volume", bill.wall, None, "")
@@ -172,7 +172,7 @@ def _instances(bill: Bill, group: WorkerGroup) -> Iterator[CostLine]:
     machines, hours = node_hours(bill, group)
     each = hours.expected / machines if machines else 0.0
     if machine is not None:
-        note = f"{machines} x {machine.name} x {each:.4g}h"
+        note = f"{machines} {machine.name} x {each:.4g}h"
         note += f", {share} workers on each" if share > 1 else ""
     else:
         note = f"no type with {group.cpus:g} vCPU, {format_size(group.memory or 0)}, {group.gpus} GPU is known"

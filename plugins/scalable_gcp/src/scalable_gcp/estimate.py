@@ -141,7 +141,7 @@ def _scheduler(bill: _Bill, options: CloudRunOptions) -> Iterator[CostLine]:
     kind, hours = options.scheduler_machine_type, f"{bill.wall.expected:.4g}h"
     machine = _machine(bill.book, kind)
     price = machine.price if machine else None
-    yield priced("Scheduler machine", "h", bill.wall, price, note=f"{kind} x {hours}")
+    yield priced("Scheduler machine", "h", bill.wall, price, note=f"1 {kind} x {hours}")
     yield _disk(bill, "Scheduler disk", bill.wall, _SCHEDULER_DISK, None, "")
     if options.public:
         address = bill.book.find("network", "external_ipv4_in_use")
@@ -248,7 +248,7 @@ def _nodes(bill: _Bill, group: WorkerGroup, name: str) -> Iterator[CostLine]:
     nodes = math.ceil(workers.count / share)
     hours = workers.hours.times(nodes / workers.count if workers.count else 0.0)
     each = hours.expected / nodes if nodes else 0.0
-    note = f"{nodes} x {name} x {each:.4g}h"
+    note = f"{nodes} {name} x {each:.4g}h"
     note += f", {share} workers on each" if share > 1 else ""
     note += ", Spot" if bill.options.spot else ""
     yield _node_line(bill, group, machine, hours, each, note)
