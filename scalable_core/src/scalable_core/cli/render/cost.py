@@ -118,9 +118,15 @@ def _prices(plan: Plan, cost: CostEstimate) -> str:
     if cost.snapshot is not None:
         parts.append(f"id {cost.snapshot}")
     text = ", ".join(parts)
-    if cost.oldest is not None and _days_between(cost.oldest, cost.as_of) > _OLD:
-        aged = [line.item for line in cost.lines if line.as_of == cost.oldest]
-        text += f"; the oldest, of {', '.join(dict.fromkeys(aged))}, is of {cost.oldest}"
+    aged = [
+        line
+        for line in cost.lines
+        if line.amount is not None and line.as_of and _days_between(line.as_of, cost.as_of) > _OLD
+    ]
+    if aged:
+        aged.sort(key=lambda line: -(line.amount or 0.0))  # what matters most is named first
+        named = dict.fromkeys(f"{line.item} of {line.as_of}" for line in aged)
+        text += f"; older: {', '.join(named)}"
     return clean(text)
 
 
