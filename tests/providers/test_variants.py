@@ -84,8 +84,9 @@ def test_what_a_service_lacks_is_no_variant(variants):
 
 
 def test_nodes_of_eks_may_be_spot(variants):
-    """Those of a type that is asked for."""
+    """Those of a type that is asked for, and those with GPUs."""
     assert set(variants({**EKS, "instance_type": "m5.xlarge"})) == {"there (spot)"}
+    assert set(variants(EKS, gpus=1)) == {"there (spot)"}
 
 
 def test_gke_is_bought_as_pods_or_as_machines(variants):

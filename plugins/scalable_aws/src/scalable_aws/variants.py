@@ -40,7 +40,7 @@ def region_variants(plan: Plan) -> Iterator[Plan]:
 
 
 def _architectures(plan: Plan) -> tuple[Literal["x86_64", "arm64"], ...]:
-    """Return the processors that workers may have: EKS decides by its nodes, and GPUs are beside x86 alone."""
+    """Return the processors that workers may have; nodes of EKS, and machines with GPUs, keep theirs."""
     if plan.target.cluster_type == "eks" or any(group.gpus for group in plan.groups):
         return (plan.target.options.architecture,)
     return ("x86_64", "arm64")
@@ -48,7 +48,9 @@ def _architectures(plan: Plan) -> tuple[Literal["x86_64", "arm64"], ...]:
 
 def _capacities(plan: Plan) -> tuple[bool, ...]:
     """Return whether workers may be Spot, or not: pods on Fargate, of EKS, never are."""
-    nodes = plan.target.cluster_type != "eks" or plan.target.options.instance_type
+    if plan.target.cluster_type != "eks":
+        return (False, True)
+    nodes = plan.target.options.instance_type or any(group.gpus for group in plan.groups)
     return (False, True) if nodes else (False,)
 
 
