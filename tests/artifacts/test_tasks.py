@@ -33,15 +33,23 @@ tasks:
   kept: {component: model, cache: true, outputs: ["kept/{year}.csv"]}
 overlays:
   memory: {project: {default_storage: "memory://artifacts-of-tasks"}}
+  bare: {components: {model: {preload_script: bare.py}}}
 """
 
+#: Makes a worker of an image that has only what Dask needs.
+BARE = "import sys\nfor name in ('attr', 'attrs', 'cattrs', 'pluggy'): sys.modules[name] = None\n"
 
-@pytest.fixture(scope="module", params=["processes", "by the driver", "threads"])
+
+@pytest.fixture(scope="module", params=["processes", "memory", "bare", "threads"])
 def session(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ScalableSession]:
-    """A started session whose workers write themselves, or have the driver write, or are threads of it."""
+    """A started session whose workers write themselves, or cannot and have the driver write, or are threads.
+
+    They cannot write to a place in the driver's memory, nor without plugins.
+    """
     folder = tmp_path_factory.mktemp("tasks")
+    (folder / "bare.py").write_text(BARE)
     (folder / "scalable.yaml").write_text(MANIFEST)
     here = os.getcwd()
     os.chdir(folder)
@@ -49,7 +57,7 @@ def session(
     session = ScalableSession.from_yaml(
         "scalable.yaml",
         target="threads" if way == "threads" else "processes",
-        overlays=["memory"] if way == "by the driver" else [],
+        overlays=[way] if way in ("memory", "bare") else [],
     )
     session.start()
     yield session

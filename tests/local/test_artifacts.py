@@ -157,6 +157,19 @@ def test_a_process_that_is_killed_while_storing_leaves_no_artifact(tmp_path, wai
     store(b"again", tmp_path / "out/a")
 
 
+def test_what_killed_writers_have_left_is_removed_when_it_is_old(tmp_path):
+    """One of today may still be written; nothing else is touched."""
+    old, new, other = (tmp_path / f".{letter * 32}.part" for letter in "abz")
+    for path in (old, new, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+
+    store(b"x", tmp_path / "a")
+
+    assert sorted(os.listdir(tmp_path)) == sorted(["a", new.name, other.name])
+
+
 def test_an_artifact_that_was_changed_is_not_handed_out(tmp_path):
     """The digest is checked before the file gets its name."""
     ref = store(b"right", tmp_path / "a")

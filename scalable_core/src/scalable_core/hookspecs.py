@@ -606,10 +606,12 @@ def store_artifact(
         context: The run.
 
     Returns:
-        Where it is, its size in bytes and its SHA-256. The object is there whole, or not at all.
+        Where it is, its size in bytes and its SHA-256. The object is there whole, or not at all. A long
+        transfer says how far it is (`scalable_core.types.TransferProgress`).
 
     Raises:
-        ArtifactError: It exists already, may not be written, or the place does not exist.
+        ArtifactError: It exists already and ``artifact.overwrite`` is not set, may not be written, or the
+            place does not exist.
 
     Called again:
         For every artifact, from several threads at once.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import re
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,6 +20,8 @@ from scalable_core.errors import ArtifactError
 from scalable_core.types import Artifact, ArtifactRef, EventSink, NullSink, TransferProgress
 
 _CHUNK = 1024 * 1024
+_DAY = 86_400
+_ASIDE = re.compile(r"\.[0-9a-f]{32}\.part")
 
 
 def local_path(uri: str) -> Path:
@@ -51,6 +56,7 @@ def store(
         if not artifact.overwrite and path.exists():
             raise _taken(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         progress = TransferProgress(events or NullSink(), path.as_uri(), _size(artifact.data))
         with _aside(path) as aside:
             digest, size = _copy(artifact.data, aside, progress, flush=True)
@@ -96,6 +102,16 @@ def fetch(ref: ArtifactRef, destination: Path, *, events: EventSink | None = Non
             f"{place} cannot be read or written: {error.strerror or error}"
         ) from error
     return destination
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Remove, once for each folder, what killed writers have left aside; one of today may still write."""
+    for entry in os.scandir(folder):
+        if _ASIDE.fullmatch(entry.name):
+            with suppress(FileNotFoundError):
+                if time.time() - entry.stat().st_mtime > _DAY:
+                    os.unlink(entry.path)
 
 
 @contextmanager
