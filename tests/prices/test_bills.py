@@ -330,6 +330,13 @@ def test_a_gpu_is_one_that_people_mean_and_that_is_offered(estimate):
     assert "p5.48xlarge" not in west.note
 
 
+@pytest.mark.parametrize("size", [{"cpus": 32}, {"memory": "120G"}])
+def test_a_pod_beyond_the_general_purpose_class_has_no_price_here(estimate, size):
+    """30 vCPU and 110 GiB are its most; other classes have other prices."""
+    assert {"Compute", "Memory"} <= set(estimate(GKE, **size).unpriced)
+    assert "Compute" not in estimate(GKE, cpus=30, memory="110G").unpriced
+
+
 def test_workers_share_a_node_by_its_gpus_too(estimate):
     """g2-standard-96 holds 24 workers of 4 vCPU, and has 8 GPUs: 10 workers need two, for 2 h each."""
     target = {**N2, "machine_type": "g2-standard-96"}

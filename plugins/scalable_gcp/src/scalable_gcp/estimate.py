@@ -45,6 +45,9 @@ _NODE_DISK = 100
 #: vCPU, GiB and GiB of disk of the scheduler's pod.
 _SCHEDULER_POD = {"vcpu": 1.0, "gib": 4.0, "ephemeral_gib": 1.0}
 
+#: vCPU and GiB of the largest pod that has Autopilot's general-purpose prices.
+_LARGEST_POD = {"vcpu": 30.0, "gib": 110.0}
+
 #: What an account has free in a month: GB that leave Google Cloud, GB of logs, hours of a cluster's fee, which
 #: are its credit of $74.40.
 _FREE_EGRESS = 1.0
@@ -202,6 +205,9 @@ def _pods(bill: _Bill, group: WorkerGroup) -> Iterator[CostLine]:
     if (cpus, gib) != (group.cpus, (group.memory or gib * GIB) / GIB):
         asked = f" with {format_size(group.memory)}" if group.memory else ""
         more += f", rounded up from {group.cpus:g} vCPU{asked}"
+    large = cpus > _LARGEST_POD["vcpu"] or gib > _LARGEST_POD["gib"]
+    if large:
+        more += ", more than a general-purpose pod can have; the price is that of another class"
     for item, unit, each, of, name in (
         ("Compute", "vCPU-h", cpus, "vCPU", "vcpu"),
         ("Memory", "GB-h", gib, "GB", "gib"),
@@ -211,7 +217,7 @@ def _pods(bill: _Bill, group: WorkerGroup) -> Iterator[CostLine]:
             item,
             unit,
             workers.hours.times(each),
-            pod_price(bill.book, name, spot=spot),
+            None if large else pod_price(bill.book, name, spot=spot),
             component=group.name,
             note=workers.note(f"{each:g} {of}") + ("" if name == "ephemeral_gib" else more),
         )
