@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from scalable_core.cluster.explain import LINES, explain_end, to_error
+from scalable_core.cluster.explain import KILLED, LINES, explain_end, to_error
 from scalable_core.cluster.launcher import (
     Fleet,
     Launcher,
@@ -493,6 +493,11 @@ class Crew:
         self._listener.say(kind, message, **data)
 
 
+def _killed(member: Member | None) -> bool:
+    """Return whether a member ended as one does that has used too much memory; records say so of its calls."""
+    return member is not None and member.exit_code == KILLED and not member.interrupted
+
+
 def _facts(seat: Seat) -> Mapping[str, Any]:
     member, offer = seat.member, seat.offer
     return {
@@ -503,4 +508,5 @@ def _facts(seat: Seat) -> Mapping[str, Any]:
         "zone": member and member.zone,
         "stop_code": member and member.stop_code,
         "exit_code": member and member.exit_code,
+        "reason": "memory" if _killed(member) else None,
     }

@@ -73,11 +73,14 @@ class FleetCluster(Cluster):
         security: What a client needs; `distributed.Client(cluster)` takes it by itself.
         failures: Component to the reason why it has no workers.
         failure: Why the whole fleet has come to an end; None while it has not.
+        workers_elsewhere: Members are on other machines, wherever the scheduler's address leads through.
 
     Raises:
         NoCapacityError: There is nothing for the scheduler.
         ClusterError: Anything else that prevents it; everything that was created is removed first.
     """
+
+    workers_elsewhere = True
 
     def __init__(
         self,
@@ -107,7 +110,8 @@ class FleetCluster(Cluster):
         self.status: Status
         self.security = certificates.driver_security()
         document = run_document(launcher, limits, digest)
-        orders = {name: worker_order(group) for name, group in self._groups.items()}
+        secrets = context.secrets() if context.secrets else {}
+        orders = {name: worker_order(group, secrets) for name, group in self._groups.items()}
         self._documents = documents(document, orders, certificates)
         self._home: Home = (
             MemberHome(

@@ -9,6 +9,7 @@ address        of the scheduler, once it is known
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,12 @@ def run_document(launcher: Launcher, limits: Limits, code: str) -> dict[str, Any
     }
 
 
-def worker_order(group: WorkerGroup) -> dict[str, Any]:
+def worker_order(group: WorkerGroup, secrets: Mapping[str, str]) -> dict[str, Any]:
     """Return what the workers of a group must know; it has secrets where the environment does.
+
+    Args:
+        group: Theirs.
+        secrets: Variables that every worker's environment must have, from `HookContext.secrets`.
 
     Raises:
         ClusterError: The preload script cannot be read.
@@ -57,7 +62,7 @@ def worker_order(group: WorkerGroup) -> dict[str, Any]:
             "memory_limit": group.memory or 0,
             "resources": component_resource(group.name),
         },
-        "env": reveal(group.env),
+        "env": {**secrets, **reveal(group.env)},
         "preload": _script(group),
     }
 
