@@ -25,6 +25,7 @@ FIGURES = (
     "cache",
     "artifacts",
     "s3",
+    "gcs",
 )
 
 

@@ -129,6 +129,7 @@ class Connection:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=64),
             timeout=silence(30),
+            cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=1024 * 1024,
             trust_env=bool(urllib.request.getproxies()),
         )
@@ -210,7 +211,7 @@ async def connect(root: str | None = None) -> Connection:
     """Return the connection to Cloud Storage, or to the emulator that ``STORAGE_EMULATOR_HOST`` names.
 
     Args:
-        root: Another place that speaks its protocol and wants a token.
+        root: Another service of Google's, such as ``https://run.googleapis.com``.
     """
     background = _loop()
     emulator = None if root else os.environ.get("STORAGE_EMULATOR_HOST")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 import uuid
@@ -13,7 +14,7 @@ from pathlib import Path
 from scalable_core.errors import ArtifactError, ScalableError, StorageError
 from scalable_core.types import Artifact, ArtifactRef, Event, HookContext, StoredObject
 from scalable_gcp.client import connect, iterate, run
-from scalable_gcp.storage_digests import digests_of
+from scalable_gcp.storage_digests import digests_of, sha256_text
 from scalable_gcp.storage_download import download
 from scalable_gcp.storage_errors import (
     FAILURES,
@@ -244,9 +245,12 @@ async def _read_to(
     there = Bucket(await connect(), bucket, patience)
     if size > SMALL:
         return await download(there, name, path, tell)
-    data = await there.read(name)
-    path.write_bytes(data)
-    return digests_of(data).sha256
+    sha256 = hashlib.sha256()
+    with open(path, "xb") as file:
+        async for piece in there.pieces(name):
+            sha256.update(piece)
+            file.write(piece)
+    return sha256_text(sha256.digest())
 
 
 def _place(uri: str, kind: type[ScalableError]) -> tuple[str, str]:

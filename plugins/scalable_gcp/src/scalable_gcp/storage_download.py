@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,6 @@ from scalable_gcp.storage_objects import Bucket
 
 _RANGE = 16 * 1024 * 1024
 _AT_ONCE = 4
-#: What is digested at a time: enough that two threads do not quarrel over the interpreter.
-_STRETCH = 4 * 1024 * 1024
 
 
 class Download:
@@ -42,7 +41,6 @@ class Download:
         self._bucket, self._name, self._generation = bucket, name, generation
         self._size, self._file, self._progress = size, file, progress
         self._received, self._sha256 = 0, hashlib.sha256()
-        self._buffer = bytearray(_STRETCH)
 
     async def run(self) -> str:
         """Fetch all of it and return the SHA-256 of what has arrived."""
@@ -73,11 +71,8 @@ class Download:
                 self._progress(self._received)
 
     def _digest(self, start: int, end: int) -> None:
-        view = memoryview(self._buffer)
-        while start < end:
-            size = os.preadv(self._file, [view[: end - start]], start)
-            self._sha256.update(view[:size])
-            start += size
+        with mmap.mmap(self._file, end - start, offset=start, prot=mmap.PROT_READ) as view:
+            self._sha256.update(view)  # in one go, while other threads may run
 
 
 async def download(bucket: Bucket, name: str, path: Path, progress: Callable[[int], None]) -> str:
