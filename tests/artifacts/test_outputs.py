@@ -83,6 +83,19 @@ def test_an_output_that_is_not_there_fails_the_call(stored: list[tuple[str, Path
         StoringCall(simulate, ["{year}.csv"])(1)
 
 
+@pytest.mark.parametrize("output", ["../out.csv", "../*.csv", "a/../../{year}"])
+def test_an_output_that_leads_out_is_refused_before_the_work(
+    stored: list[tuple[str, Path]], output: str
+) -> None:
+    """No work is lost for a name that cannot be kept."""
+
+    def work(year: int) -> None:
+        raise AssertionError("it ran")
+
+    with pytest.raises(ArtifactError, match="another meaning"):
+        StoringCall(work, [output])(1)
+
+
 def test_a_wildcard_stands_for_what_the_call_has_written(stored: list[tuple[str, Path]]) -> None:
     """Files that were there before and are as they were belong to someone else."""
     Path("old.csv").write_text("old")

@@ -55,6 +55,8 @@ class StoringCall:
         paths = [
             (fill(output, self.function, args, kwargs), _is_wild(output)) for output in self.outputs
         ]
+        for path, _ in paths:
+            output_name(_unescaped(path))  # what cannot be kept is known before the work is done
         before = {path: dict(_matches(path)) for path, wild in paths if wild}
         result = self.function(*args, **kwargs)
         for path, wild in paths:

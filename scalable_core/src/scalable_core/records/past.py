@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalable_core.types import ArtifactRef, PastRun, PastTask, TaskRow
+from scalable_core.types import PastRun, PastTask, TaskRow
 
 #: How many of the newest runs are looked at, and how large a table of calls is read when a run has no summary.
 _RUNS = 100
@@ -50,12 +50,10 @@ class PastRuns:
 
     def stored(self, run: PastRun) -> int | None:
         """Return the bytes of the artifacts that a run stored; None when it stored none."""
-        from scalable_core.records.reading import read_rows
+        from scalable_core.records.reading import read_artifacts
 
-        path = self._folder / run.run / "artifacts.jsonl"
-        rows = read_rows(path, ArtifactRef) if path.is_file() else ()
-        sizes = {row.uri: row.size for row in rows}  # of what was overwritten only the last counts
-        return sum(sizes.values()) if sizes else None
+        artifacts = read_artifacts(self._folder / run.run)
+        return sum(artifact.size for artifact in artifacts) if artifacts else None
 
 
 def _ratio(document: Mapping[str, Any]) -> float | None:

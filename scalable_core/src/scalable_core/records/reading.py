@@ -87,7 +87,7 @@ def read_history(folder: Path) -> RunHistory:
         resources=read_rows(folder / "resources.jsonl", ResourceRow),
         cache=read_rows(folder / "cache.jsonl", CacheRow),
         failures=with_reasons(read_rows(folder / "failures.jsonl", FailureRow), events),
-        artifacts=read_rows(folder / "artifacts.jsonl", ArtifactRef),
+        artifacts=read_artifacts(folder),
         events=events,
         cost=tuple(_read_lines(folder / "cost.jsonl")),
     )
@@ -145,6 +145,12 @@ def read_kept_keys(folder: Path, task: str) -> list[str]:
     """
     rows = read_rows(folder / "cache.jsonl", CacheRow)
     return [r.key for r in rows if r.task == task and r.key and r.event in ("hit", "miss")]
+
+
+def read_artifacts(folder: Path) -> tuple[ArtifactRef, ...]:
+    """Read the artifacts that a run has stored; of one that was overwritten only the last."""
+    rows = read_rows(folder / "artifacts.jsonl", ArtifactRef)
+    return tuple({row.uri: row for row in rows}.values())
 
 
 def list_runs(runs: Path) -> list[Path]:
