@@ -46,13 +46,15 @@ class StorageOpener:
             StorageError: Nothing that is installed here knows the scheme.
         """
         from scalable_core.artifacts.storage import plain_storage
+        from scalable_core.errors import ProviderError
 
         try:
             from scalable_core.plugins import PluginHost
             from scalable_core.types import HookContext
-        except ImportError:  # a worker's image needs neither attrs nor pluggy
+
+            return open_storage(self.uri, host=PluginHost(), context=HookContext())
+        except (ImportError, ProviderError):  # a worker's image may have no plugins, or others
             return plain_storage(self.uri)
-        return open_storage(self.uri, host=PluginHost(), context=HookContext())
 
 
 def is_remote(uri: str) -> bool:
