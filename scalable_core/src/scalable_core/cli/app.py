@@ -37,7 +37,7 @@ COMMANDS = {
     "artifacts": Entry("scalable_core.cli.commands.artifacts", "Look at what runs have stored, and fetch it."),
     "why": Entry("scalable_core.cli.commands.why", "Say why calls are computed again."),
     "cache": Entry("scalable_core.cli.commands.cache", "Look at the results that are kept."),
-    "prices": Entry("scalable_core.cli.commands.prices", "Show the prices of estimates, or fetch today's."),
+    "prices": Entry("scalable_core.cli.commands.prices", "Show which prices estimates are made with."),
     "plugins": Entry("scalable_core.cli.commands.plugins", "List and check the installed plugins."),
     "schema": Entry("scalable_core.cli.commands.schema", "Write the JSON Schema of the manifest."),
 }  # fmt: skip
