@@ -61,30 +61,37 @@ class MemberHome:
             ClusterError: It cannot be reached.
         """
         crew.want(SCHEDULER, 1)
-        name, member = await crew.await_running(SCHEDULER)
         port = self._run["port"]
-        await crew.launcher.publish(address_document(f"tls://{member.address}:{port}"))
-        host, near_port = await crew.launcher.route(name, port)
-        address = f"tls://{host}:{near_port}"
-        await self._bring_code(address)
-        crew.joined(name)
-        return address
+        while True:
+            name, member = await crew.await_running(SCHEDULER)
+            await crew.launcher.publish(address_document(f"tls://{member.address}:{port}"))
+            host, near_port = await crew.launcher.route(name, port)
+            address = f"tls://{host}:{near_port}"
+            if await self._bring_code(address, crew, name):
+                crew.joined(name)
+                return address
 
     async def leave(self) -> None:
         """Nothing of it is here."""
 
-    async def _bring_code(self, address: str) -> None:
-        """Dial until the scheduler itself says that it knows the code, giving it to who asks before."""
+    async def _bring_code(self, address: str, crew: Crew, name: str) -> bool:
+        """Dial until the scheduler itself says that it knows the code, giving it to who asks before.
+
+        Returns:
+            Whether it is there; if not, its member has ended.
+        """
         give_up = time.monotonic() + REACH
         digest = hashlib.sha256(self._code).hexdigest()
         reason = "nothing listens there"
         args = self._security.get_connection_args("client")
         while time.monotonic() < give_up:
+            if name not in crew.seats:
+                return False
             try:
-                async with rpc(address, connection_args=args, timeout=10) as remote:
+                async with rpc(address, connection_args=args, timeout=5) as remote:
                     said = await remote.scalable_take_code(data=self._code)
                 if said == "known":
-                    return
+                    return True
                 if said != digest:
                     reason = f"what listens there is of another run (it has the code {said[:12]})"
             except (OSError, TimeoutError) as error:
