@@ -164,6 +164,15 @@ def test_an_upload_is_carried_to_its_end_through(gcs, faults):
     assert storage.get("a") == LARGE
 
 
+def test_a_slow_upload_is_no_stalled_one(gcs):
+    """It takes longer than a connection may be silent, and is not broken off."""
+    gcs.fault(method="PUT", pace=0.02)
+
+    GcsStorage("gs://bucket", patience=Patience(stall=0.8)).put("a", LARGE)
+
+    assert gcs.requests("PUT") == [200]
+
+
 def test_an_upload_goes_on_from_where_the_service_has_it(gcs, context):
     """What was kept is not sent again."""
     gcs.fault(method="PUT", cut=1, keep=15 * MIB)

@@ -56,6 +56,18 @@ def test_a_bucket_that_denies_is_named_with_the_permission(gcs, how, words):
     assert caught.value.exit_code == 3
 
 
+def test_the_permission_that_is_missing_is_the_one_that_the_service_names(gcs):
+    """To write over an object takes the right to delete it."""
+    said = "ada does not have storage.objects.delete access to the Google Cloud Storage object."
+    gcs.fault(status=403, message=said)
+
+    with pytest.raises(
+        StorageError, match=r"cannot be stored: storage\.objects\.delete is denied"
+    ) as caught:
+        GcsStorage("gs://bucket").put("key", b"")
+    assert caught.value.cure.startswith("grant storage.objects.delete on bucket 'bucket'")
+
+
 @pytest.mark.parametrize("how", DO)
 def test_a_bucket_that_is_not_there_is_no_missing_object(gcs, how):
     """It is named, with how to create it."""

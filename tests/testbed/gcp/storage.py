@@ -11,7 +11,7 @@ kept as they are; refusals say what the service says. `/__sim__/...` plants faul
              `status` refuse so; `lose` do it, and hang up without an answer; `alter` flip a bit of the answer;
              `checksum` tell this CRC-32C; `cut` end the answer after so many bytes; `damage` flip a bit on the
              way in; `keep` keep no more than so many bytes of a resumable upload, then `stall` read no more for
-             so many seconds, or `cut` the connection
+             so many seconds, or `cut` the connection; `pace` rest so many seconds after each piece of one
     log      all requests since the start, as [method, address, status]; 0 for those that got no answer
     uploads  resumable uploads that are not finished, as [id, bytes kept]
     tokens   accept these alone; any when there are none
@@ -217,6 +217,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.close_connection = True
                 raise ConnectionResetError
             self.left -= len(piece)
+            time.sleep(self.fault.get("pace", 0))
             if least is not None:
                 piece = piece[: max(0, least)]
                 least -= len(piece)

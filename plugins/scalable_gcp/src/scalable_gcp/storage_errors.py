@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 from typing import Literal
 
@@ -22,6 +23,8 @@ _PERMISSIONS: dict[Action, str] = {
     "listed": "storage.objects.list",
     "removed": "storage.objects.delete",
 }
+#: How the service itself names the permission that is missing.
+_NAMED = re.compile(r"storage\.(?:objects|buckets|multipartUploads)\.\w+")
 #: Gives `storage.objects.*` but for what administers: enough for all of the above.
 _ROLE = "roles/storage.objectUser"
 #: What a call may end with and is no error of ours. Broken connections and silence are among the first two.
@@ -117,7 +120,8 @@ def sentence(
         error: What ended it.
     """
     bucket = uri.partition("://")[2].partition("/")[0]
-    permission = _PERMISSIONS[action]
+    named = _NAMED.search(str(error)) if status(error) == 403 else None
+    permission = named[0] if named else _PERMISSIONS[action]
     grant = f"grant {permission} on bucket {bucket!r}, for example with {_ROLE}"
     code = status(error)
     if isinstance(error, CredentialsError):
