@@ -238,6 +238,10 @@ def test_a_run_is_found_by_its_records_or_by_its_list(tmp_path: Path) -> None:
         find("other")
     with pytest.raises(UsageError, match="there are no runs"):
         find(None, nowhere)
+    assert find(str(session.run_dir), nowhere) == ["a.txt", "b.txt"]
+    (session.run_dir / "plan.json").write_text("{")
+    with pytest.raises(UsageError, match="does not say where the run's artifacts are"):
+        find(None)
 
 
 def test_what_was_added_later_is_in_both_lists(tmp_path: Path) -> None:

@@ -64,10 +64,17 @@ def note_removal(runs: Path, run: str) -> None:
 
 
 def _here(folder: Path, host: PluginHost, events: EventSink | None) -> RunArtifacts:
-    plan = json.loads((folder / "plan.json").read_bytes())
-    run, project = folder.name, plan["project"]["name"]
+    try:
+        plan = json.loads((folder / "plan.json").read_bytes())
+        storage, project = plan["stores"]["artifacts"], plan["project"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{folder / 'plan.json'} does not say where the run's artifacts are",
+            cure="name the run by the URI of its artifacts",
+        ) from None
+    run = folder.resolve().name
     return RunArtifacts(
-        storage=plan["stores"]["artifacts"],
+        storage=storage,
         run=run,
         project=project,
         host=host,
