@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from price_services import PriceList, serving
 
+from scalable_aws.client import Patience
 from scalable_aws.prices import DATA
 from scalable_core.errors import ProviderError
 from scalable_core.plugins import PluginHost
@@ -188,6 +189,16 @@ def test_without_credentials_the_cure_is_said(aws, monkeypatch, tmp_path):
 
     with pytest.raises(ProviderError, match="prices cannot be refreshed: there are no AWS cred"):
         refreshed()
+
+
+def test_where_nothing_answers_one_question_is_enough(aws, monkeypatch):
+    """One sentence for all regions, and not minutes of waiting for each."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("scalable_aws.client.PATIENCE", Patience(attempts=2, first=0.01))
+    (note,) = refreshed().notes
+
+    assert note.startswith("every region keeps its old prices: ")
+    assert usd("fargate", "linux_x86_vcpu_hour") == 0.04048
 
 
 def test_every_request_asks_for_what_the_service_can_filter(aws):

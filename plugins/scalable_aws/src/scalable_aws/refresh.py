@@ -44,6 +44,10 @@ _NOBODY = {
 }
 
 
+class _UnreachableError(Exception):
+    """Nothing answers where Price List should be."""
+
+
 def refresh_prices(context: HookContext) -> tuple[str, ...]:
     """Fetch today's prices of all regions that have any, and take those that can be believed.
 
@@ -57,7 +61,9 @@ def refresh_prices(context: HookContext) -> tuple[str, ...]:
     try:
         batches = aws.run(_all(regions), deadline=context.deadline)
     except TimeoutError:
-        return ("all regions keep their old prices: AWS has not answered in time",)
+        return ("every region keeps its old prices: AWS has not answered in time",)
+    except _UnreachableError as error:
+        return (f"every region keeps its old prices: {error}",)
     today = datetime.now(UTC).date().isoformat()
     return take("aws", DATA, batches, today=today, source=_SOURCE)
 
@@ -69,7 +75,9 @@ async def _all(regions: Sequence[str]) -> list[Batch]:
         async with gate:
             return [batch async for batch in _region(region)]
 
-    return [batch for found in await asyncio.gather(*map(one, regions)) for batch in found]
+    first = await one(regions[0])  # where nothing answers it is enough to ask for one
+    rest = await asyncio.gather(*map(one, regions[1:]))
+    return [batch for found in (first, *rest) for batch in found]
 
 
 async def _region(region: str) -> AsyncIterator[Batch]:
@@ -156,7 +164,8 @@ def _why(error: Exception, permission: str) -> str:
     """Return why a question has failed, in half a sentence.
 
     Raises:
-        ProviderError: It would fail for every other question too.
+        ProviderError: It would fail for every other question too, as nobody is known to ask.
+        _UnreachableError: The same, as nothing answers.
     """
     if isinstance(error, (PriceListError, ValueError, KeyError)):
         return str(error)
@@ -168,4 +177,6 @@ def _why(error: Exception, permission: str) -> str:
         raise ProviderError(
             f"prices cannot be refreshed: {known.reason}", cure=known.cure
         ) from error
+    if permission.startswith("pricing:") and not aws.code_of(error):
+        raise _UnreachableError(known.reason) from error
     return known.reason
