@@ -21,11 +21,13 @@ class Way:
         target: The target's name in the manifest.
         label: How it is bought, such as ``spot, arm64``, or its region; empty when there is nothing to say.
         plan: With its forecast and estimate.
+        interruptions: How often the service takes one worker away, for each hour that it is there.
     """
 
     target: str
     label: str
     plan: Plan
+    interruptions: float = 0.0
 
     @property
     def workers(self) -> int:
@@ -37,6 +39,11 @@ class Way:
         """Hours of all workers together."""
         groups = self.plan.forecast.groups.values() if self.plan.forecast else ()
         return sum(group.worker_hours for group in groups)
+
+    @property
+    def lost_workers(self) -> float:
+        """How many workers the service is expected to take away."""
+        return self.interruptions * self.worker_hours
 
 
 @frozen(kw_only=True)
@@ -143,6 +150,7 @@ def _way(way: Way) -> dict[str, Any]:
         "label": way.label,
         "workers": way.workers,
         "worker_hours": way.worker_hours,
+        "lost_workers": way.lost_workers,
         "changes": to_data(plan.changes),
         "hours": hours,
         "cost": cost and {**{n: getattr(cost, n) for n in names}, "unpriced": list(cost.unpriced)},

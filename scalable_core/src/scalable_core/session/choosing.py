@@ -57,7 +57,7 @@ def compare_targets(
                 plan, host=host, hours=hours, output_size=output_size, history=history
             )
             history = appraise.history  # all targets keep their records in the same folder
-            own = Way(target=name, label=_capacity(plan), plan=appraise(plan))
+            own = _way(plan, _capacity(plan), appraise)
         except Exception as error:  # a plugin's own mistakes are its targets' matter, too
             failed.append(NoWay(target=name, error=error))
             continue
@@ -88,7 +88,7 @@ def compare_regions(
     """
     appraise = Appraiser(plan, host=host, hours=hours, output_size=output_size)
     region = str(getattr(plan.target.options, "region", ""))
-    current = Way(target=plan.target.name, label=region, plan=appraise(plan))
+    current = _way(plan, region, appraise)
     others = list(_others(plan, appraise, regions=True))
     if not others:
         raise UsageError(
@@ -141,7 +141,7 @@ def choose_plan(
             cure="allow more, or lower the target's minimum",
         )
     appraise = Appraiser(plan, host=host, output_size=output_size)
-    own = Way(target=plan.target.name, label=_capacity(plan), plan=appraise(plan))
+    own = _way(plan, _capacity(plan), appraise)
     if own.plan.forecast is None or not own.plan.forecast.known:
         raise UsageError(
             f"how long a run on {plan.target.name!r} takes with more or fewer workers is not known:"
@@ -216,6 +216,16 @@ def _positive(name: str, value: float | None) -> float | None:
     return value
 
 
+def _way(plan: Plan, label: str, appraise: Appraiser) -> Way:
+    profile = appraise.host.service_profile(plan.target)
+    return Way(
+        target=plan.target.name,
+        label=label,
+        plan=appraise(plan),
+        interruptions=profile.interruptions,
+    )
+
+
 def _others(plan: Plan, appraise: Appraiser, *, regions: bool = False) -> Iterator[Way]:
     """Yield the other ways that a provider knows; what cannot be had is left out."""
     host = appraise.host
@@ -232,7 +242,7 @@ def _others(plan: Plan, appraise: Appraiser, *, regions: bool = False) -> Iterat
         if any(problem.severity == "error" for problem in problems):
             continue
         try:
-            yield Way(target=name, label=label, plan=appraise(named))
+            yield _way(named, label, appraise)
         except ScalableError:
             continue
 

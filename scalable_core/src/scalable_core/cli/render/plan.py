@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ def render_header(plan: Plan, look: Look, *, package: str = "", folder: Path) ->
 def changed_options(plan: Plan) -> list[str]:
     """Return the options of the target that were chosen, as ``capacity: spot_with_fallback``."""
     values = to_data(plan.changes).items()
-    return [f"{name}: {'none' if value is None else value}" for name, value in values]
+    return [f"{name}: {v if isinstance(v, str) else json.dumps(v)}" for name, v in values]
 
 
 def plan_verdict(plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def render_targets(comparison: Comparison, look: Look) -> list[str]:
     for no in comparison.failed:
         text = f"{clean(no.target)} has no plan: {clean(_reason(no))}"
         lines += wrap(text, look, rest=_INDENT)
-    lines += ["", *_foot(comparison.ways, look)]
+    lines += ["", *_foot(comparison.ways, look), *_chances(comparison.ways, look)]
     return [*lines, "", *wrap(targets_verdict(comparison), look, rest=_INDENT)]
 
 
@@ -119,6 +120,7 @@ def render_choice(choice: Choice, look: Look) -> list[str]:
     lines = [*_head(choice.nearest, look), "", *table(rows, look, align="llrrrrr", shrink=1)]
     lines += ["", *_foot(choice.ways, look)]
     if choice.chosen is not None:
+        lines += _chances([choice.chosen], look)
         most = "at most " if choice.chosen.plan.adaptive else ""
         changed = [f"{most}{count(choice.chosen.workers, 'worker')}"]
         changed += changed_options(choice.chosen.plan)
@@ -236,6 +238,16 @@ def _reason(no: NoWay) -> str:
     parts = [message, *([f"{first.where}: {first.message}"] if first else [])]
     cure = (first.cure if first else None) or getattr(error, "cure", None)
     return "; ".join(" ".join(part.split()) for part in [*parts, *([cure] if cure else [])])
+
+
+def _chances(ways: Iterable[Way], look: Look) -> list[str]:
+    """Return how likely it is that a service takes at least one worker away, where it may."""
+    shares = [(way, -math.expm1(-way.lost_workers)) for way in ways if way.lost_workers]
+    if not shares:
+        return []
+    texts = [f"{_named(way)} {'<1%' if p < 0.01 else f'{p:.0%}'}" for way, p in shares]
+    text = f"Chance that a Spot worker is taken away: {', '.join(texts)}"
+    return wrap(look.paint(text, "dim"), look, rest=_INDENT)
 
 
 def _foot(ways: Iterable[Way], look: Look) -> list[str]:
