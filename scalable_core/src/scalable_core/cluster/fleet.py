@@ -60,9 +60,9 @@ class FleetCluster(Cluster):
         plan: What for.
         launcher: Of the provider.
         context: The run: its id and folder, its code, and where to say what happens.
-        eager: Ask for the workers at once.
+        eager: Ask for the workers at once; as ``context.data`` says when None.
         limits: When members end by themselves; by the target's ``idle_timeout`` and ``max_lifetime`` when None.
-        storage: The project's own, for the ledger; None for the disk alone.
+        storage: The project's own, for the ledger; that of ``context.data``, or the disk alone, when None.
         driver_host: The address of this process for members, if the scheduler shall be in this process; None
             for a scheduler that is a member.
         patience: Seconds for which lack of capacity is borne while there are fewer than ``min_workers``.
@@ -88,7 +88,7 @@ class FleetCluster(Cluster):
         launcher: Launcher,
         context: HookContext,
         *,
-        eager: bool = False,
+        eager: bool | None = None,
         limits: Limits | None = None,
         storage: Storage | None = None,
         driver_host: str | None = None,
@@ -97,7 +97,8 @@ class FleetCluster(Cluster):
         loop: Any = None,
     ) -> None:
         super().__init__(asynchronous=asynchronous, loop=loop, name=context.run, quiet=True)
-        self._plan, self._context, self._eager = plan, context, eager
+        self._plan, self._context = plan, context
+        self._eager = bool(context.data.get("eager")) if eager is None else eager
         self._groups = {group.name: group for group in plan.groups}
         self._asked, self._asking = False, threading.Lock()
         self.failures: dict[str, ClusterError] = {}
@@ -130,7 +131,7 @@ class FleetCluster(Cluster):
             run=run,
             target=plan.target.name,
             tags=tags,
-            ledger=Ledger(folder, run, storage),
+            ledger=Ledger(folder, run, storage or context.data.get("ledger")),
             limits=limits,
         )
         groups = [self._home.group] if self._home.group else []

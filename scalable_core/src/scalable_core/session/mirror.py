@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from scalable_core.records.shared import SharedRecords
 from scalable_core.session.storage import is_remote, open_storage
 from scalable_core.types import Event
@@ -56,6 +58,19 @@ def start_mirror(plan: Plan, host: PluginHost, context: HookContext, folder: Pat
         context.events.emit(Event(time=time.time(), kind="mirror.failed", message=message))
 
     return Mirror(folder, uri, lambda: open_storage(uri, host=host, context=context), say)
+
+
+def for_provision(
+    plan: Plan, host: PluginHost, context: HookContext, *, eager: bool
+) -> HookContext:
+    """Return the context with what a fleet takes from its ``data``.
+
+    ``ledger`` is the project's storage where the run's records are copied to as well, or None; ``eager`` says
+    whether workers are wanted at once.
+    """
+    uri = mirror_uri(plan)
+    ledger = None if uri is None else open_storage(uri, host=host, context=context)
+    return evolve(context, data={**context.data, "eager": eager, "ledger": ledger})
 
 
 class Mirror(threading.Thread):

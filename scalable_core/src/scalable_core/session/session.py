@@ -205,7 +205,7 @@ class ScalableSession:
 
         if any(group.image and not group.resolved for group in plan.groups):
             self._plan = plan = pin_images(plan, host=self._host)
-        context = self._context()
+        context = mirror.for_provision(plan, self._host, self._context(), eager=eager)
         problems = self._host.preflight(plan, context)
         for problem in problems:
             if problem.severity != "info":
