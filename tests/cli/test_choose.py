@@ -234,7 +234,8 @@ def test_a_budget_takes_a_currency_sign(study: Path, scalable) -> None:
     done = scalable("plan", "-t", "aws", "--budget", "$1", "-q")
 
     assert done.returncode == 0, done.stderr
-    assert "the fastest that keeps to $1.00 (at p90)." in done.stdout
+    assert "the fastest that keeps to $1.00 (at p90). " in done.stdout
+    assert done.stdout.endswith(" lines not priced.\n")
 
 
 def test_tasks_that_nobody_knows_are_one_sentence(project: Path, scalable) -> None:

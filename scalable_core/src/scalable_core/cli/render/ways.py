@@ -135,11 +135,13 @@ def choice_verdict(choice: Choice) -> str:
     way = choice.chosen or choice.nearest
     figures = f"{_time(way)}{_high_time(way)}, {_expected(way)}{_high_cost(way)}"
     what = f"{count(way.workers, 'worker')}{f', {way.label}' if way.label else ''}: {figures}"
+    lines = len(way.plan.cost.unpriced) if way.plan.cost else 0
+    unpriced = f" {count(lines, 'line')} not priced." if lines else ""
     if choice.chosen is None:
-        return f"Nothing keeps to {limits}. Nearest: {what}."
+        return f"Nothing keeps to {limits}. Nearest: {what}.{unpriced}"
     best = _OBJECTIVES[choice.limits["objective"]]
     within = f" that keeps to {limits}" if limits else ""
-    return f"Chosen: {what}; {best}{within}."
+    return f"Chosen: {what}; {best}{within}.{unpriced}"
 
 
 def _limits(choice: Choice) -> str:
