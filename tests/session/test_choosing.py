@@ -219,3 +219,34 @@ def test_regions_are_priced_for_the_same_work(plan: Callable[[str], Plan]) -> No
     assert len({way.worker_hours for way in comparison.ways}) == 1
     assert comparison.current in comparison.ways
     assert len({way.plan.cost.expected for way in comparison.ways if way.plan.cost}) > 5
+
+
+NO_SPOT = """\
+from scalable_core.hookspecs import hookimpl
+
+SCALABLE_PLUGIN_API = 1
+
+@hookimpl(wrapper=True)
+def variants(plan):
+    found = yield
+    return [variant for variant in found if "spot" not in variant.target.name]
+"""
+
+
+def test_a_rule_of_the_team_holds_for_every_choice(
+    plan: Callable[[str], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An extension that wraps `variants` takes Spot away: neither chosen nor compared."""
+    (tmp_path / "no_spot.py").write_text(NO_SPOT)
+    info = tmp_path / "no_spot-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: no-spot\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[scalable.extensions]\nno-spot = no_spot\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = plan("aws")
+
+    choice = choose_plan(own, host=PluginHost(), deadline="2h")
+    comparison = compare_targets(own.manifest, host=PluginHost())
+
+    assert {way.label for way in choice.ways} == {"on-demand"}
+    assert not any("spot" in way.label for way in comparison.ways)
