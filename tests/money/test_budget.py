@@ -252,3 +252,50 @@ def test_a_cluster_that_is_paid_before_its_workers_arrive_is_counted_from_then(
     )  # fmt: skip
     assert record_of(folder)["tasks"]["done"] == 0
     assert record_of(folder)["cost"]["spent"] >= 20.0
+
+
+def test_sessions_of_one_workflow_share_the_budget(project: Path) -> None:
+    """The second has what the first has left; where that pays for no worker it starts none."""
+    (project / "scalable.yaml").write_text(MANIFEST % "max_workers: 1, processes: false")
+    (project / "workflow.py").write_text(
+        "import time\n"
+        "from scalable import ScalableSession\n"
+        "for number in range(2):\n"
+        "    with ScalableSession.from_yaml() as client:\n"
+        "        client.submit(time.sleep, 2 + number, pure=False).result()\n"
+    )
+    error, status = drive(project, 0.07)
+
+    first, second = runs_of(project)
+    assert status == ["done", "stopped"]
+    assert error.startswith("BudgetReachedError('budget reached")
+    assert rows_of(first, "workers")
+    assert not rows_of(second, "workers")
+
+
+def test_a_session_in_python_may_have_a_budget(project: Path) -> None:
+    """`start(budget=)` ends calls with the error that says how to go on, without a command line."""
+    (project / "scalable.yaml").write_text(MANIFEST % "max_workers: 2, processes: false")
+    code = (
+        "import time\n"
+        "from scalable import BudgetReachedError, ScalableSession\n"
+        "session = ScalableSession.from_yaml()\n"
+        "client = session.start(budget=0.11)\n"
+        "futures = client.map(time.sleep, [0.2 + i / 1e6 for i in range(90)], task='simulate')\n"
+        "try:\n"
+        "    client.gather(futures)\n"
+        "except BudgetReachedError as error:\n"
+        "    print(error)\n"
+        "    session.close(error)\n"
+        "print(session.record.status, session.spent <= 0.11)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project, env=user_environment(), capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    error, cure, end = done.stdout.splitlines()
+    assert error.startswith("budget reached: spent $0.")
+    assert f"scalable run --resume {runs_of(project)[0].name}" in cure
+    assert end == "stopped True"

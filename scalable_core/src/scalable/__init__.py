@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scalable_core.artifacts import store_artifact
     from scalable_core.cache import DirType, FileType, cacheable
     from scalable_core.errors import (
+        BudgetReachedError,
         ManifestError,
         ProviderError,
         ScalableError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "ArtifactRef": "scalable_core.types",
+    "BudgetReachedError": "scalable_core.errors",
     "CostEstimate": "scalable_core.types",
     "DirType": "scalable_core.cache",
     "FileType": "scalable_core.cache",
@@ -50,6 +52,7 @@ _PUBLIC = {
 
 __all__ = [
     "ArtifactRef",
+    "BudgetReachedError",
     "CostEstimate",
     "DirType",
     "FileType",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from scalable_core.errors import UsageError
 from scalable_core.plugins import PluginHost
+from scalable_core.session import invocation
 from scalable_core.session.governor import Governor
 from scalable_core.types import (
     CostEstimate,
@@ -18,9 +20,18 @@ from scalable_core.types import (
     Plan,
 )
 
+if TYPE_CHECKING:
+    from scalable_core.session.session import ScalableSession
+
 
 def make_governor(
-    plan: Plan, *, host: PluginHost, context: HookContext, **more: Any
+    plan: Plan,
+    *,
+    host: PluginHost,
+    context: HookContext,
+    session: ScalableSession,
+    budget: float | None,
+    **more: Any,
 ) -> Governor | None:
     """Return what watches the spending of a run; None where nothing has a price.
 
@@ -28,8 +39,22 @@ def make_governor(
         plan: The run's plan.
         host: The plugins.
         context: The run's.
+        session: The run's.
+        budget: USD that the session may cost. A budget on the command line comes before it, and is for all
+            sessions of the workflow together.
         **more: Further arguments of `Governor`.
+
+    Raises:
+        UsageError: There is a budget, and something that is paid by the hour has no price.
     """
+    run = invocation.current()
+    whole = None if run is None else run.budget
+    unpriced = () if plan.cost is None else plan.cost.unpriced_compute
+    if whole is None and budget is not None and unpriced:
+        raise UsageError(
+            f"a budget cannot be kept on {plan.target.name!r}: no price is known for {', '.join(unpriced)}",
+            cure="give the target a price, or leave budget out",
+        )
     rates = hourly_rates(plan, lambda plan: host.estimate_cost(plan, context))
     if rates.free:
         return None
@@ -41,6 +66,9 @@ def make_governor(
         rates=rates,
         profile=host.service_profile(plan.target),
         snapshot=None if snapshot is None else snapshot.id,
+        progress=session.progress,
+        budget=budget if whole is None else whole,
+        elsewhere=lambda: 0.0 if run is None or whole is None else run.spent(but=session),
         **more,
     )
 

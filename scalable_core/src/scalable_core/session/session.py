@@ -71,6 +71,7 @@ class ScalableSession:
         self._kept: KeptResults | None = None
         self._governor: Governor | None = None
         self._mirror: mirror.Mirror | None = None
+        self._budget: float | None = None
         self._last = Progress()
         self._closed = False
 
@@ -165,7 +166,9 @@ class ScalableSession:
             self._plan, host=self._host, objective=objective, deadline=deadline, budget=budget
         )
 
-    def start(self, plan: Plan | None = None, *, eager: bool = False) -> ScalableClient:
+    def start(
+        self, plan: Plan | None = None, *, eager: bool = False, budget: float | None = None
+    ) -> ScalableClient:
         """Start the run and return its client.
 
         The scheduler starts now; the workers start at the first call that needs them.
@@ -173,6 +176,7 @@ class ScalableSession:
         Args:
             plan: A plan to run instead of the session's own.
             eager: Ask for the workers at once.
+            budget: USD that the run may cost; calls that it does not pay for end with `BudgetReachedError`.
 
         Raises:
             ProviderError: The provider found a problem, or could not provision.
@@ -182,7 +186,8 @@ class ScalableSession:
             raise UsageError(
                 "this session was started before", cure="make a new one with from_yaml"
             )
-        self._plan = plan = plan or self._plan
+        self._plan, self._budget = plan or self._plan, budget
+        plan = self._plan
         self._folder = RunFolder(self.run_dir, invocation.first_record(plan, self.run_id))
         self._folder.write_document("plan.json", plan_document(plan))
         self._folder.write_text("manifest.yaml", manifest_text(plan.document))
@@ -202,6 +207,7 @@ class ScalableSession:
         from scalable_core.records.dask_plugins import RunPlugin
         from scalable_core.session.client import ScalableClient
         from scalable_core.session.kept import KeptResults, workers_elsewhere
+        from scalable_core.session.rates import make_governor
 
         if any(group.image and not group.resolved for group in plan.groups):
             self._plan = plan = pin_images(plan, host=self._host)
@@ -221,7 +227,17 @@ class ScalableSession:
         client.register_plugin(RetryPlugin())
         client.register_plugin(RunPlugin())
         client.register_plugin(DrainPlugin())
-        self._governor = governor = self._govern(plan, client, self._kept, self._folder)
+        self._governor = governor = make_governor(
+            plan,
+            host=self._host,
+            context=context,
+            session=self,
+            budget=self._budget,
+            client=client,
+            write=self._folder.append,
+            say=self._say,
+            is_kept=self._kept.is_kept,
+        )
         self._recorder = Recorder(client, self._folder, hear=governor.hear if governor else None)
         self._ship_code(client)
         client.artifacts = self.artifacts
@@ -336,25 +352,6 @@ class ScalableSession:
         folder.close()
         if self._mirror is not None:
             self._mirror.close()
-
-    def _govern(
-        self, plan: Plan, client: ScalableClient, kept: KeptResults, folder: RunFolder
-    ) -> Governor | None:
-        from scalable_core.session.rates import make_governor
-
-        run = invocation.current()
-        return make_governor(
-            plan,
-            host=self._host,
-            context=self._context(),
-            client=client,
-            write=folder.append,
-            say=self._say,
-            progress=self.progress,
-            is_kept=kept.is_kept,
-            budget=None if run is None else run.budget,
-            elsewhere=lambda: 0.0 if run is None else run.spent(but=self),
-        )
 
     def _count_to_the_end(self) -> None:
         """Note when the workers went, all of them, and what has been paid until then."""

@@ -211,16 +211,17 @@ def _cache(report: Report) -> str:
 
 
 def _cost(report: Report) -> str:
-    lines = cost_lines(report)
+    lines = [f"{escape(line[:1].upper() + line[1:])}." for line in cost_lines(report)]
     if not lines:
         return ""
-    body = "\n".join(f"<p>{escape(line)}</p>" for line in lines[1:])
     rows = [
-        [escape(name), f"{hours:,.2f} h", format_usd(price), format_usd(amount)]
+        [escape(name), format_duration(3600 * hours), format_usd(price), format_usd(amount)]
         for name, hours, price, amount in paid_rows(report.history)
     ]
-    table = _table(["Paid for", "Time", "-USD an hour", "USD"], rows) if rows else ""
-    return _section("Cost", f"{escape(lines[0].capitalize())}.", f"{table}\n{body}")
+    heads = ["Paid for", "Time", "-USD an hour", "USD"]
+    body = [_table(heads, rows)] if rows else []
+    body += [f'<p class="soft">{line}</p>' for line in lines[1:]]
+    return _section("Cost", lines[0], "\n".join(body))
 
 
 def _advice(advice: Sequence[Advice]) -> str:
