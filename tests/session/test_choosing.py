@@ -229,7 +229,7 @@ SCALABLE_PLUGIN_API = 1
 @hookimpl(wrapper=True)
 def variants(plan):
     found = yield
-    return [variant for variant in found if "spot" not in variant.target.name]
+    return [variant for variant in found or () if "spot" not in variant.target.name]
 """
 
 
