@@ -85,9 +85,11 @@ class Autoscaler(Adaptive):
             decision = self.policy.decide(groups)
             if decision.grow:
                 self.cluster.scale_groups(decision.grow)
-            if decision.retire:
+            releasable = getattr(self.cluster, "releasable", tuple)
+            retire = releasable(decision.retire)
+            if retire:
                 arrived = {worker.name for group in groups for worker in group.workers}
-                await self._retire(decision.retire, arrived)
+                await self._retire(retire, arrived)
         finally:
             self._adapting = False
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import math
-import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from dask.utils import parse_bytes
@@ -27,20 +25,23 @@ from distributed.utils import NoOpAwaitable
 from scalable_core.cluster.adaptive import share_out
 from scalable_core.cluster.autoscaler import Autoscaler
 from scalable_core.cluster.certificates import make_certificates
-from scalable_core.cluster.crew import SCHEDULER, Crew
+from scalable_core.cluster.commission import (
+    cluster_record,
+    default_limits,
+    make_fleet,
+    member_group,
+)
+from scalable_core.cluster.crew import Crew
 from scalable_core.cluster.explain import to_error
-from scalable_core.cluster.home import DriverHome, Home, MemberHome
+from scalable_core.cluster.home import Home
 from scalable_core.cluster.launcher import (
-    Fleet,
     Launcher,
     LaunchFailure,
     Limits,
-    MemberGroup,
 )
-from scalable_core.cluster.ledger import Ledger
-from scalable_core.cluster.rendezvous import documents, run_document, worker_order
+from scalable_core.cluster.watch import SCHEDULER
 from scalable_core.errors import ClusterError, NoCapacityError
-from scalable_core.types import ClusterRecord, Event, HookContext, Plan, Storage, WorkerGroup
+from scalable_core.types import Event, HookContext, Plan, Storage
 
 #: Seconds between words to the scheduler that its driver is there.
 BEAT = 5.0
@@ -105,37 +106,18 @@ class FleetCluster(Cluster):
         self.failure: ClusterError | None = None
         self._over = asyncio.Event()
         run = context.run or self.name
-        limits = limits or _limits(plan.target.options)
-        self._code, digest = _code(context)
-        certificates = make_certificates(run, limits.lifetime)
+        limits = limits or default_limits(plan.target.options)
         self.status: Status
+        certificates = make_certificates(run, limits.lifetime)
         self.security = certificates.driver_security()
-        document = run_document(launcher, limits, digest)
-        secrets = context.secrets() if context.secrets else {}
-        orders = {name: worker_order(group, secrets) for name, group in self._groups.items()}
-        self._documents = documents(document, orders, certificates)
-        self._home: Home = (
-            MemberHome(
-                MemberGroup(name=SCHEDULER, role="scheduler", image=_scheduler_image(plan)),
-                document,
-                self._code,
-                certificates,
-            )
-            if driver_host is None
-            else DriverHome(driver_host, document, self._code, certificates)
+        self._home: Home
+        self._home, self._documents = make_home(
+            plan, launcher, context, limits, certificates, driver_host=driver_host
         )
-        folder = context.run_dir or Path(tempfile.mkdtemp(prefix="scalable-"))
-        tags = {"scalable-project": plan.project.name, "scalable-run": run}
-        self.fleet = Fleet(
-            project=plan.project.name,
-            run=run,
-            target=plan.target.name,
-            tags=tags,
-            ledger=Ledger(folder, run, storage or context.data.get("ledger")),
-            limits=limits,
-        )
+        storage = storage or context.data.get("ledger")
+        self.fleet = make_fleet(plan, run, context.run_dir, limits, storage)
         groups = [self._home.group] if self._home.group else []
-        groups += [_member_group(group) for group in plan.groups]
+        groups += [member_group(group) for group in plan.groups]
         least = min(getattr(plan.target.options, "min_workers", 1), plan.maximum)
         self.crew = Crew(launcher, self.fleet, groups, self, least=least, patience=patience)
         self._least, self._usable = least, False
@@ -214,6 +196,10 @@ class FleetCluster(Cluster):
         """Bring each group named to a number of workers, and leave the others."""
         self.loop.add_callback(self._scale_groups, dict(targets))
 
+    def releasable(self, names: Sequence[str]) -> list[str]:
+        """Return the names without those that can only be stopped together with others that are needed."""
+        return self.crew.releasable(names)
+
     async def stop_workers(self, names: Sequence[str]) -> None:
         """Stop workers that hold nothing any more, or have not arrived."""
         await self.crew.release(names)
@@ -260,9 +246,9 @@ class FleetCluster(Cluster):
     async def _begin(self) -> None:
         self.status = Status.starting
         launcher = self.crew.launcher
-        self.fleet.ledger.write_record(self._record())
+        self.fleet.ledger.write_record(cluster_record(self.fleet, launcher))
         await launcher.open(self.fleet)
-        self.fleet.ledger.write_record(self._record())
+        self.fleet.ledger.write_record(cluster_record(self.fleet, launcher))
         await launcher.publish(self._documents)
         self._documents = {}
         self.crew.start()
@@ -345,6 +331,7 @@ class FleetCluster(Cluster):
             self.crew.want(group, target)
             if len(names) > target:
                 leaving += self._least_needed(names)[: len(names) - target]
+        leaving = self.crew.releasable(leaving)
         if not leaving:
             return
         here = {str(worker["name"]) for worker in self.scheduler_info["workers"].values()}
@@ -412,52 +399,6 @@ class FleetCluster(Cluster):
         task = asyncio.ensure_future(coroutine)
         self._tasks.append(task)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    def _record(self) -> ClusterRecord:
-        launcher = self.crew.launcher
-        return ClusterRecord(
-            provider=launcher.provider,
-            run=self.fleet.run,
-            project=self.fleet.project,
-            target=self.fleet.target,
-            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            data=dict(launcher.data),
-        )
-
-
-def _limits(options: Any) -> Limits:
-    names = {"lifetime": "max_lifetime", "idle": "idle_timeout"}
-    given = {ours: getattr(options, theirs, None) for ours, theirs in names.items()}
-    return Limits(**{name: value for name, value in given.items() if value is not None})
-
-
-def _code(context: HookContext) -> tuple[bytes, str]:
-    """Return the run's code and its hash; without a session, that is Scalable itself."""
-    from scalable_core.member.bundle import build_bundle
-
-    if context.bundle is not None:
-        bundle = context.bundle()
-        return bundle.path.read_bytes(), bundle.digest
-    with tempfile.TemporaryDirectory(prefix="scalable-") as folder:
-        bundle = build_bundle(Path(folder) / "workflow.py", Path(folder) / "code")
-        return bundle.path.read_bytes(), bundle.digest
-
-
-def _member_group(group: WorkerGroup) -> MemberGroup:
-    return MemberGroup(
-        name=group.name,
-        cpus=group.cpus,
-        memory=group.memory,
-        gpus=group.gpus,
-        image=group.resolved.pinned if group.resolved else group.image,
-        mounts=group.mounts,
-        tags=group.tags,
-    )
-
-
-def _scheduler_image(plan: Plan) -> str | None:
-    """The scheduler needs what every worker's image has, so the first one will do."""
-    return next((_member_group(group).image for group in plan.groups if group.image), None)
 
 
 #: Not closed yet: closed when the interpreter ends, so that nothing outlives it.

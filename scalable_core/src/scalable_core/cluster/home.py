@@ -15,10 +15,18 @@ from typing import Any, Protocol
 from distributed import rpc  # noqa: TID253
 
 from scalable_core.cluster.certificates import Certificates
-from scalable_core.cluster.crew import SCHEDULER, Crew
-from scalable_core.cluster.launcher import MemberGroup
-from scalable_core.cluster.rendezvous import address_document
+from scalable_core.cluster.commission import scheduler_group, travelling_code
+from scalable_core.cluster.crew import Crew
+from scalable_core.cluster.launcher import Launcher, Limits, MemberGroup
+from scalable_core.cluster.rendezvous import (
+    address_document,
+    documents,
+    run_document,
+    worker_order,
+)
+from scalable_core.cluster.watch import SCHEDULER
 from scalable_core.errors import ClusterError
+from scalable_core.types import HookContext, Plan
 
 #: Seconds for which a scheduler whose member runs may be out of reach.
 REACH = 120.0
@@ -148,3 +156,32 @@ class DriverHome:
             self._watch.cancel()
         if self._scheduler is not None:
             await self._scheduler.close()
+
+
+def make_home(
+    plan: Plan,
+    launcher: Launcher,
+    context: HookContext,
+    limits: Limits,
+    certificates: Certificates,
+    *,
+    driver_host: str | None,
+) -> tuple[Home, dict[str, str]]:
+    """Return where the scheduler shall live, and what members are to find before it does.
+
+    Args:
+        plan: The run's plan.
+        launcher: Of the provider.
+        context: The run.
+        limits: When members end by themselves.
+        certificates: Of the run.
+        driver_host: The address of this process for members, for a scheduler that lives here.
+    """
+    code, digest = travelling_code(context)
+    run = run_document(launcher, limits, digest)
+    secrets = context.secrets() if context.secrets else {}
+    orders = {group.name: worker_order(group, secrets) for group in plan.groups}
+    found = documents(run, orders, certificates)
+    if driver_host is not None:
+        return DriverHome(driver_host, run, code, certificates), found
+    return MemberHome(scheduler_group(plan), run, code, certificates), found
