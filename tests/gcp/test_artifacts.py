@@ -106,6 +106,18 @@ def test_one_of_two_hundred_stores_of_a_name_wins(gcs, context, tmp_path):
     assert fetch(ref, tmp_path / "out", context).read_bytes() == b"%d" % ends.index(ref)
 
 
+def test_one_of_several_large_stores_of_a_name_wins(gcs):
+    """All of them may begin; the first to end has the name."""
+    storage = GcsStorage("gs://bucket")
+    bodies = [bytes([number]) * 9 * MIB for number in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        won = list(threads.map(lambda body: storage.put_if_absent("a", body), bodies))
+
+    assert won.count(True) == 1
+    assert storage.get("a") == bodies[won.index(True)]
+    assert gcs.uploads == {}
+
+
 STORE = """
 import sys
 from pathlib import Path
@@ -149,6 +161,11 @@ FAULTS = {
     "the session is forgotten": [{"method": "PUT", "status": 410, "keep": MIB}],
     "the start fails": [{"method": "POST", "status": 503, "times": 2}],
     "the answer to the start is lost": [{"method": "POST", "lose": True}],
+    "the last answer is lost": [{"method": "PUT", "lose": True}],
+    "the last answer is lost, and the session too": [
+        {"method": "PUT", "lose": True},
+        {"method": "PUT", "status": 404},
+    ],
 }
 
 

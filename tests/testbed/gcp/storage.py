@@ -69,6 +69,7 @@ class TruthfulStorage(Storage):
     def forget(self) -> None:
         self.wipe()
         self.partial: dict[str, bytearray] = {}
+        self.finished: dict[str, dict] = {}
         buckets.create_bucket("bucket", self)
 
 
@@ -178,6 +179,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         upload = self.query["upload_id"][0]
         span = self.headers.get("Content-Range", "")
         with LOCK:
+            if upload in self.storage.finished and not self.fault.get("status"):
+                self.rfile.read(self.left)
+                self.left = 0
+                self.answer(200, json.dumps(self.storage.finished[upload]).encode())
+                return
             if upload not in self.storage.resumable:
                 raise Refused(404, "there is no such upload")
             if self.command == "DELETE":
@@ -205,7 +211,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise Refused(400, str(error), "invalid") from None
             resource["size"], resource["generation"] = str(len(kept)), str(time.time_ns())
             self.storage.create_file(resource["bucket"], resource["name"], kept, resource)
+            self.storage.finished[upload] = resource
             del self.storage.resumable[upload], self.storage.partial[upload]
+            if self.fault.get("lose"):
+                self.hang_up()
             self.answer(200, json.dumps(resource).encode())
 
     def keep(self, upload: str, at: int) -> None:

@@ -14,8 +14,9 @@ from typing import IO
 
 import aiohttp
 
+from scalable_gcp.client import silence
 from scalable_gcp.storage_errors import FAILURES, DamagedError, status
-from scalable_gcp.storage_objects import Bucket, Resource, Write
+from scalable_gcp.storage_objects import Bucket, Resource, TakenError, Write
 
 _PIECE = 1024 * 1024
 _FAREWELL = aiohttp.ClientTimeout(total=5)
@@ -50,7 +51,7 @@ class Upload:
     ) -> None:
         self._bucket, self._write, self._source = bucket, write, source
         self._progress, self._size = progress, write.digests.size
-        self._changed = False
+        self._session, self._changed = "", False
 
     async def run(self) -> Resource:
         """Write it and return what the service says of it; nothing is left behind on failure.
@@ -59,11 +60,15 @@ class Upload:
             TakenError: The name is not free.
             DamagedError: The file has changed while it was sent.
         """
-        session = await self._bucket.again(self._begin)
         try:
-            return await self._send(session)
+            self._session = await self._bucket.again(self._begin)
+            return await self._send()
+        except TakenError:
+            await self._drop()
+            # By an earlier session of this very write, perhaps, whose last answer was lost.
+            return await self._bucket.mine_after_all(self._write, True)
         except BaseException:
-            await asyncio.shield(self._drop(session))
+            await asyncio.shield(self._drop())
             raise
 
     async def _begin(self) -> str:
@@ -85,17 +90,17 @@ class Upload:
             )
         except FAILURES as error:
             if write.create and status(error) == 412:
-                await self._bucket.mine_after_all(write, False)
+                raise TakenError(write.name) from None
             raise
         async with response:
             return response.headers["Location"]
 
-    async def _send(self, session: str) -> Resource:
-        bucket, tries = self._bucket, self._bucket.tries()
+    async def _send(self) -> Resource:
+        tries = self._bucket.tries()
         kept, furthest, ask = 0, 0, False
         while True:
             try:
-                response = await (self._ask(session) if ask else self._put(session, kept))
+                response = await (self._ask() if ask else self._put(kept))
                 async with response:
                     if response.status != 308:
                         resource: Resource = await response.json(content_type=None)
@@ -118,18 +123,19 @@ class Upload:
                 if self._changed:
                     raise DamagedError("the file has changed while it was stored") from None
                 if self._write.create and status(error) == 412:
-                    return await bucket.mine_after_all(self._write, tries.failed > 0)
+                    raise TakenError(self._write.name) from None
                 if status(error) in (
                     404,
                     410,
                 ):  # the session is gone: begin anew, within this patience
                     await tries.wait(aiohttp.ServerDisconnectedError("the upload was forgotten"))
-                    session, kept, furthest, ask = await bucket.again(self._begin), 0, 0, False
+                    self._session = await self._bucket.again(self._begin)
+                    kept, furthest, ask = 0, 0, False
                     continue
                 await tries.wait(error)
                 ask = True
 
-    async def _put(self, session: str, start: int) -> aiohttp.ClientResponse:
+    async def _put(self, start: int) -> aiohttp.ClientResponse:
         """Send all bytes from ``start``; a connection that takes none for a while is given up."""
         loop, stall = asyncio.get_running_loop(), self._bucket.patience.stall
 
@@ -149,29 +155,30 @@ class Upload:
         async with asyncio.timeout(stall) as clock:
             return await self._bucket.connection.call(
                 "PUT",
-                session,
+                self._session,
                 headers={
                     "Content-Length": str(self._size - start),
                     "Content-Range": f"bytes {start}-{self._size - 1}/{self._size}",
                 },
                 data=body(clock),
-                timeout=self._bucket.timeout,
+                # Megabytes may still be on a slow line when the last piece has been taken off our hands.
+                timeout=silence(4 * stall),
             )
 
-    async def _ask(self, session: str) -> aiohttp.ClientResponse:
+    async def _ask(self) -> aiohttp.ClientResponse:
         """Ask how many bytes are kept; all of them are an object from then on."""
         return await self._bucket.connection.call(
             "PUT",
-            session,
+            self._session,
             headers={"Content-Range": f"bytes */{self._size}"},
             timeout=self._bucket.timeout,
         )
 
-    async def _drop(self, session: str) -> None:
+    async def _drop(self) -> None:
         """Tell the service to forget the session; it would by itself, in a week."""
         with suppress(Exception):  # 499 is the answer that says so
-            response = await self._bucket.connection.call("DELETE", session, timeout=_FAREWELL)
-            response.release()
+            if self._session:
+                await self._bucket.connection.call("DELETE", self._session, timeout=_FAREWELL)
 
 
 def _kept(response: aiohttp.ClientResponse) -> int:
