@@ -256,7 +256,7 @@ def test_a_cluster_that_is_paid_before_its_workers_arrive_is_counted_from_then(
 
 def test_sessions_of_one_workflow_share_the_budget(project: Path) -> None:
     """The second has what the first has left, and both together stay below."""
-    (project / "scalable.yaml").write_text(MANIFEST % "max_workers: 1, processes: false")
+    (project / "scalable.yaml").write_text(MANIFEST % "max_workers: 1")
     (project / "workflow.py").write_text(
         "import time\n"
         "from scalable import ScalableSession\n"

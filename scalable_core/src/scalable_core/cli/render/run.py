@@ -189,7 +189,8 @@ def render_stop(records: Sequence[RunRecord], again: str, look: Look) -> list[st
     spent = sum(record.cost.spent for record in records if record.cost is not None)
     left = count(cost.left or 0, "task")
     if cost.rest is None:
-        rest, budget = "nobody can say what finishing would cost", cost.budget or 0.0
+        # No call has ended, so with the same again none would either.
+        rest, budget = "nobody can say what finishing would cost", 2 * (cost.budget or 0.0)
     else:
         rest = f"finishing would cost about {format_usd(cost.rest)} more"
         budget = _enough(cost.rest)
