@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from scalable_core.errors import ClusterError
+
 if TYPE_CHECKING:
     from distributed import Security
 
@@ -59,9 +61,17 @@ def make_certificates(run: str, lifetime: float) -> Certificates:
     Args:
         run: Its id, which they name.
         lifetime: Seconds for which the fleet may live.
-    """
-    from cryptography.hazmat.primitives.asymmetric import ec
 
+    Raises:
+        ClusterError: The library is missing.
+    """
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ec
+    except ImportError:
+        raise ClusterError(
+            "workers elsewhere need certificates, and the library cryptography that makes them is missing",
+            cure="pip install 'scalable-core[fleet]'",
+        ) from None
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _sign(f"{run} authority", authority_key, None, authority_key, lifetime, ca=True)
     parts = {}

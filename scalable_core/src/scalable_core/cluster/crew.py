@@ -44,9 +44,6 @@ class Listener(Protocol):
     def group_failed(self, group: str, failure: LaunchFailure) -> None:
         """Take note that a group has no member and will get none."""
 
-    def member_noticed(self, name: str) -> None:
-        """Take note that a member is about to be taken away; it is not counted any more."""
-
     def scheduler_lost(self, failure: LaunchFailure) -> None:
         """Take note that the scheduler's member has ended."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import math
 import threading
 import time
@@ -33,7 +34,7 @@ from scalable_core.cluster.commission import (
 )
 from scalable_core.cluster.crew import Crew
 from scalable_core.cluster.explain import to_error
-from scalable_core.cluster.home import Home
+from scalable_core.cluster.home import make_home
 from scalable_core.cluster.launcher import (
     Launcher,
     LaunchFailure,
@@ -110,7 +111,6 @@ class FleetCluster(Cluster):
         self.status: Status
         certificates = make_certificates(run, limits.lifetime)
         self.security = certificates.driver_security()
-        self._home: Home
         self._home, self._documents = make_home(
             plan, launcher, context, limits, certificates, driver_host=driver_host
         )
@@ -217,9 +217,6 @@ class FleetCluster(Cluster):
         if self.scheduler_comm is not None:
             self._soon(self._pass_on_failures())
 
-    def member_noticed(self, name: str) -> None:
-        """Nothing to do: the member hands over by itself."""
-
     def scheduler_lost(self, failure: LaunchFailure) -> None:
         """Note that all is over."""
         if self.failure is None and self.status not in (Status.closing, Status.closed):
@@ -230,10 +227,8 @@ class FleetCluster(Cluster):
     async def explain_loss(self, timeout: float = 30.0) -> ClusterError | None:
         """Return why the scheduler cannot be reached any more; None when nothing is known against it."""
         self.crew.left(next(iter(self.crew.names(SCHEDULER)), ""))
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._over.wait(), timeout)
-        except TimeoutError:
-            pass
         return self.failure
 
     # -- start and end -----------------------------------------------------------------------------------
@@ -307,10 +302,8 @@ class FleetCluster(Cluster):
         """Let the scheduler send all workers home: they then end even if they cannot be stopped."""
         if self.scheduler_comm is None or self.failure is not None or self._home.group is None:
             return
-        try:
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
             await asyncio.wait_for(self.scheduler_comm.terminate(), FAREWELL)
-        except (OSError, TimeoutError, RuntimeError):
-            pass
 
     # -- inside ------------------------------------------------------------------------------------------
 
@@ -371,10 +364,8 @@ class FleetCluster(Cluster):
     async def _beat(self) -> None:
         """Tell the scheduler now and then that somebody drives it."""
         while self.status is Status.running:
-            try:
+            with contextlib.suppress(OSError):  # if it is lost, the crew will find out why
                 await self.scheduler_comm.scalable_driver()
-            except OSError:
-                pass  # if it is lost, the crew will find out why
             await asyncio.sleep(min(BEAT, self.fleet.limits.no_driver / 4))
 
     async def _pass_on_failures(self) -> None:
@@ -408,7 +399,5 @@ _open_clusters: weakref.WeakSet[FleetCluster] = weakref.WeakSet()
 @atexit.register
 def _close_open_clusters() -> None:
     for cluster in list(_open_clusters):
-        try:
+        with contextlib.suppress(Exception):  # the ledger has what is left
             cluster.close(timeout=60)
-        except Exception as error:
-            cluster.say("cluster.left", f"the fleet could not be closed: {error}")

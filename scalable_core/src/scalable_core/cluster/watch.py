@@ -144,7 +144,6 @@ class Watch:
             worker=seat.name,
         )
         seat.turn("leaving", now)
-        self._crew.listener.member_noticed(seat.name)
         self._crew.refill(self._crew.groups[seat.group])
 
     async def _end(self, seats: Sequence[Seat]) -> None:
