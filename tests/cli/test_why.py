@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,24 @@ def test_one_call_of_a_task_is_named_by_its_place(study: Path, scalable) -> None
     text = scalable("why", "simulate[1]").stdout
     assert "  ~ argument year  2030 -> 2040\n" in text
     assert "argument year changed" in scalable("why", "simulate").stdout
+
+
+def test_results_that_only_the_shared_place_has_are_compared_too(study: Path, scalable) -> None:
+    """As those of workers on other machines are."""
+    shared = {"SCALABLE_CACHE_REMOTE": (study / "shared").as_uri()}
+    shutil.rmtree(study / ".scalable")
+    assert scalable("run", "-q", **shared).returncode == 0
+    edit(study / "workflow.py", "[2020, 2030]", "[2020, 2040]")
+    assert scalable("run", "-q", **shared).returncode == 0
+    shutil.rmtree(study / ".scalable" / "cache")
+    edit(study / "model.py", "max(0, x)", "max(1, x)")
+
+    for name in ("simulate", "simulate[1]"):
+        done = scalable("why", name, "--json", **shared)
+        assert done.returncode == 0, done.stderr
+        (said,) = json.loads(done.stdout)["functions"]
+        assert set(changed(said["parts"])) == {"code model.clip"}
+        assert set(changed(said["before"]["parts"])) == {"argument year"}
 
 
 def test_a_long_argument_is_cut(study: Path, scalable) -> None:

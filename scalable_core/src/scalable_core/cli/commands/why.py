@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,12 +56,14 @@ def command(name: str, as_json: bool, quiet: bool, verbose: int, debug: bool) ->
     manifest = read_project(make_host(quiet=quiet, verbose=verbose, offline=True))
     workflow = manifest.path.absolute().parent / (manifest.project.workflow or "workflow.py")
     store = open_store(place_of(manifest))
-    entries = list(store.entries())
     task = manifest.tasks.get(name)
     cached = task is not None and task.cache
     place = _PLACE.fullmatch(name)
+    called, index = (place[1], int(place[2])) if place else (name, -1)
+    entries = list(store.entries())
+    entries += _only_shared(called, index, {entry.key for entry in entries}, store)
     if place is not None:
-        newest, before = _of_call(place[1], int(place[2]), entries)
+        newest, before = _of_call(called, index, entries)
         reasons = [_reason(newest, before, store, workflow, call=name)]
     else:
         pairs = [_of_function(each, name, entries, store) for each in _functions(name, entries)]
@@ -73,6 +76,17 @@ def command(name: str, as_json: bool, quiet: bool, verbose: int, debug: bool) ->
     for line in render_reasons(reasons, look_of(sys.stdout)):
         show(line)
     return 0
+
+
+def _only_shared(task: str, index: int, known: set[str], store: Store) -> Iterator[Entry]:
+    """Yield what only the shared place has of one call of a task, in the latest two runs."""
+    if store.remote is None:
+        return
+    for _, keys in islice(_calls_of(task), 2):
+        for key in keys[index:][:1]:
+            entry = None if key in known else store.peek(key)
+            if entry is not None:
+                yield entry
 
 
 def _functions(name: str, entries: Sequence[Entry]) -> list[str]:
