@@ -161,6 +161,9 @@ FAULTS = {
     "the session is forgotten": [{"method": "PUT", "status": 410, "keep": MIB}],
     "the start fails": [{"method": "POST", "status": 503, "times": 2}],
     "the answer to the start is lost": [{"method": "POST", "lose": True}],
+    "answers before the bytes were read": [
+        {"method": "PUT", "status": 503, "early": True, "times": 2}
+    ],
     "the last answer is lost": [{"method": "PUT", "lose": True}],
     "the last answer is lost, and the session too": [
         {"method": "PUT", "lose": True},

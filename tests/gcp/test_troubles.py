@@ -275,6 +275,13 @@ def test_a_token_is_renewed_before_it_runs_out(gcs, tmp_path, tokens, key):
     assert tokens.given == 2
 
 
+def test_an_emulator_needs_no_credentials(gcs, tmp_path):
+    """Not even ones that can be read."""
+    more = {"STORAGE_EMULATOR_HOST": gcs.url, "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere/key.json"}
+
+    assert run("", tmp_path, **more) == ["done"]
+
+
 def test_a_fork_has_connections_of_its_own(gcs, tmp_path):
     """And does not hang."""
     code = """

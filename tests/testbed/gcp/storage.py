@@ -11,7 +11,8 @@ kept as they are; refusals say what the service says. `/__sim__/...` plants faul
              `status` refuse so; `lose` do it, and hang up without an answer; `alter` flip a bit of the answer;
              `checksum` tell this CRC-32C; `cut` end the answer after so many bytes; `damage` flip a bit on the
              way in; `keep` keep no more than so many bytes of a resumable upload, then `stall` read no more for
-             so many seconds, or `cut` the connection; `pace` rest so many seconds after each piece of one
+             so many seconds, or `cut` the connection; `pace` rest so many seconds after each piece of one;
+             `early` give the `status` before an upload has been read
     log      all requests since the start, as [method, address, status]; 0 for those that got no answer
     uploads  resumable uploads that are not finished, as [id, bytes kept]
     tokens   accept these alone; any when there are none
@@ -191,6 +192,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.storage.partial.pop(upload, None)
                 self.answer(499, b"")
                 return
+        if self.fault.get("early"):
+            self.answer(self.fault["status"], b"")
+            return
         start, total = re.fullmatch(r"bytes (\*|\d+)(?:-\d+)?/(\d+)", span).groups()
         at = None if start == "*" else int(start)
         if at is not None:

@@ -133,8 +133,12 @@ class Connection:
             read_bufsize=1024 * 1024,
             trust_env=bool(urllib.request.getproxies()),
         )
+        # Without a token of ours it would look for credentials itself, and fail where there are none.
         self.storage = StorageService(
-            session=self._session, token=token, api_root=root, api_is_dev=token is None
+            session=self._session,
+            token=token or Token(),
+            api_root=root,
+            api_is_dev=token is None,
         )
 
     async def call(

@@ -6,6 +6,7 @@ The body goes in one request. Whatever breaks it, the service is asked how much 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -85,7 +86,9 @@ class Upload:
                     "X-Upload-Content-Type": write.media_type,
                     "X-Upload-Content-Length": str(self._size),
                 },
-                data=_json({"name": write.name, "contentType": write.media_type, **write.metadata}),
+                data=json.dumps(
+                    {"name": write.name, "contentType": write.media_type, **write.metadata}
+                ).encode(),
                 timeout=self._bucket.timeout,
             )
         except FAILURES as error:
@@ -116,18 +119,13 @@ class Upload:
                         )
                     )
                 self._progress(kept)
-                ask = (
-                    kept == self._size
-                )  # all is there, and the service has not put it together yet
+                ask = kept == self._size  # all is there, and not yet put together
             except FAILURES as error:
                 if self._changed:
                     raise DamagedError("the file has changed while it was stored") from None
                 if self._write.create and status(error) == 412:
                     raise TakenError(self._write.name) from None
-                if status(error) in (
-                    404,
-                    410,
-                ):  # the session is gone: begin anew, within this patience
+                if status(error) in (404, 410):  # begin anew, within this patience
                     await tries.wait(aiohttp.ServerDisconnectedError("the upload was forgotten"))
                     self._session = await self._bucket.again(self._begin)
                     kept, furthest, ask = 0, 0, False
@@ -185,12 +183,6 @@ def _kept(response: aiohttp.ClientResponse) -> int:
     """How many bytes an unfinished upload has kept: ``Range: bytes=0-41`` says 42, no header none."""
     last = response.headers.get("Range", "").rpartition("-")[2]
     return int(last) + 1 if last.isdigit() else 0
-
-
-def _json(data: Resource) -> bytes:
-    import json
-
-    return json.dumps(data).encode()
 
 
 async def upload(
