@@ -9,9 +9,10 @@ import cloudpickle
 import pytest
 from dask.tokenize import tokenize
 
+from scalable import ScalableSession
 from scalable_core.artifacts import outputs
 from scalable_core.artifacts.outputs import StoringCall, fill, output_name
-from scalable_core.errors import ArtifactError
+from scalable_core.errors import ArtifactError, ManifestError
 
 
 def simulate(year: int, scenario: str = "base", *extra: int, **more: object) -> int:
@@ -142,3 +143,29 @@ def test_a_storing_call_is_as_its_function_to_dask() -> None:
     assert call.__name__ == "simulate"
     assert tokenize(call) == tokenize(StoringCall(simulate, ["a"]))
     assert tokenize(call) != tokenize(StoringCall(simulate, ["b"]))
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("../out.csv", "leads out of the folder"),
+        ("a/../../{year}", "leads out of the folder"),
+        ("{year", "cannot be read"),
+        ("", "is empty"),
+    ],
+)
+def test_an_output_that_cannot_be_is_found_before_anything_runs(
+    tmp_path: Path, output: str, says: str
+) -> None:
+    """By `scalable validate`, with its position."""
+    manifest = tmp_path / "scalable.yaml"
+    manifest.write_text(
+        "version: 1\nproject: {name: study}\ntargets:\n  local: {provider: local}\n"
+        "components:\n  model: {cpus: 1}\ntasks:\n  simulate:\n    component: model\n"
+        f"    outputs: ['good/{{year}}.csv', {output!r}]\n"
+    )
+
+    with pytest.raises(ManifestError, match=says) as caught:
+        ScalableSession.from_yaml(manifest)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.line) == ("E0211", 10)

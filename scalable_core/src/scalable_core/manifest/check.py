@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import string
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -75,6 +76,7 @@ class Checker:
             self._check_component((*path, "component"), components)
             if task is not None:
                 tasks[name] = attrs.evolve(task, name=name)
+                self._check_outputs(task.outputs, (*path, "outputs"))
         return tasks
 
     def record(self, cls: type[Record], path: Path, node: Any = None) -> Record | None:
@@ -116,6 +118,18 @@ class Checker:
                 self.root, path, "E0201", f"component {str(name)[:60]!r} is not defined", cure=cure
             )
 
+    def _check_outputs(self, outputs: Iterable[str], path: Path) -> None:
+        for number, output in enumerate(outputs):
+            message = _wrong_output(output)
+            if message is not None and not isinstance(output, Template):
+                self.findings.add_at(
+                    self.root,
+                    (*path, number),
+                    "E0211",
+                    f"output {output[:60]!r} {message}",
+                    cure="write a path from the workers' folder, such as results/{year}.csv",
+                )
+
     def _check_env(self, env: Mapping[str, Any], path: Path) -> None:
         for name in env:
             if not name or "=" in name:
@@ -136,3 +150,15 @@ class Checker:
                 cure="a worker runs it before any task, so put it there",
                 severity="warning",
             )
+
+
+def _wrong_output(output: str) -> str | None:
+    """Return why no file can be stored as this output of a task; None when one can."""
+    try:
+        list(string.Formatter().parse(output))
+    except ValueError as error:
+        return f"cannot be read: {error}"
+    if not output.strip():
+        return "is empty"
+    leads_out = os.path.normpath(output).split("/")[0] == ".."
+    return "leads out of the folder that the workers run in" if leads_out else None
