@@ -27,6 +27,9 @@ What a member runs
       are ``run``, ``tls``, ``group/<name>`` and ``address``, the scheduler's address as JSON text, which a
       reader that knows it beforehand may give by itself: ``"tls://host:port"`` with the quotation marks);
     * ``contact()``, when it is defined, returns the address under which others reach this member;
+    * ``host()``, when it is defined, returns this member's own address: it then listens there and nowhere else;
+    * ``name(wait, names)``, when it is defined, returns the worker's own name where one call of `launch` starts
+      many members with one command line; ``wait(key)`` waits for a document and returns what its JSON says;
     * ``notice()``, when it is defined, is asked every few seconds and returns a sentence once the service has
       said that it will take this member away; the worker then hands over what it holds, and ends.
 
@@ -240,7 +243,7 @@ class Fleet:
         """Return the program that a member runs, the same for all members, runs and roles.
 
         Args:
-            reader: Source that defines ``read``, and maybe ``contact`` and ``notice``; it finds ``PLACE`` set.
+            reader: Source that defines ``read``, and maybe the others; it finds ``PLACE`` set.
         """
         from scalable_core.member.boot import program
 

@@ -33,7 +33,8 @@ def program(reader: str = FOLDER_READER) -> str:
     """Return the program of a member.
 
     Args:
-        reader: Source that defines ``read``, and maybe ``contact`` and ``notice``, with ``PLACE`` set.
+        reader: Source that defines ``read``, and maybe ``contact``, ``host``, ``name`` and ``notice``, with
+            ``PLACE`` set.
     """
     body = inspect.getsource(_boot)
     head = "from __future__ import annotations\nimport sys\nPLACE = sys.argv[4]"
@@ -67,6 +68,8 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
 
     deadline = time.time() + 120
     run = await_document("run")
+    if given.get("host"):
+        run["listen"] = given["host"]()
     deadline = time.time() - 120 + run["limits"]["join"]
     wanted = run["versions"]
     python = "{}.{}".format(*sys.version_info[:2])
@@ -167,4 +170,6 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
         from scalable_core.member.worker_member import serve_worker
 
         order = await_document(f"group/{group}")
+        if given.get("name"):
+            names = given["name"](await_document, names)
         serve_worker(run, order, security, path, address, names.split(","), given)

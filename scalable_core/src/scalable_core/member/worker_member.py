@@ -51,7 +51,7 @@ def serve_worker(
         code: Path of the zip.
         scheduler: Its address.
         names: Its own, or several of which it takes a free one.
-        given: The reader's functions: maybe ``contact`` and ``notice``.
+        given: The reader's functions: maybe ``contact``, ``host`` and ``notice``.
     """
     # Dask ends at once with what it holds when it is told to; it is handed over first, here.
     os.environ.update(order.get("env", {}))
@@ -103,6 +103,7 @@ async def _serve(
         scheduler,
         name=name,
         security=security,
+        host=given["host"]() if given.get("host") else None,
         contact_address=given["contact"]() if given.get("contact") else None,
         death_timeout=limits["join"],
         local_directory=tempfile.mkdtemp(prefix="scalable-"),
