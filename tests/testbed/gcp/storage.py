@@ -4,7 +4,8 @@
 
 On top of the emulator: many connections at once, kept alive; conditions on generations; listings by page; a
 resumable upload keeps what has arrived when its connection breaks, can be asked and can be dropped; names are
-kept as they are; refusals say what the service says. `/__sim__/...` plants faults and tells what was asked:
+kept as they are; refusals say what the service says; what it says is packed for those who unpack.
+`/__sim__/...` plants faults and tells what was asked:
 
     fault    what to do to the next requests: `times` (1), after `skip` (0), of those with the `method`, with
              `path` in their address and with headers that start as in `match`:
@@ -22,6 +23,7 @@ kept as they are; refusals say what the service says. `/__sim__/...` plants faul
 from __future__ import annotations
 
 import base64
+import gzip
 import http.server
 import json
 import re
@@ -219,7 +221,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             del self.storage.resumable[upload], self.storage.partial[upload]
             if self.fault.get("lose"):
                 self.hang_up()
-            self.answer(200, json.dumps(resource).encode())
+            self.answer(200, json.dumps(resource).encode(), said=True)
 
     def keep(self, upload: str, at: int) -> None:
         """Take bytes off the line; a fault may lose those after the first so many, or the line itself."""
@@ -270,14 +272,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "cut" in self.fault:
             self.answer(int(answer.status), body, headers, most=self.fault["cut"])
             self.hang_up()
-        self.answer(int(answer.status), body, headers)
+        self.answer(int(answer.status), body, headers, said=answer.content_json is not None)
 
     # How answers leave
 
-    def answer(self, status: int, body: bytes, headers=(), most: int | None = None) -> None:
+    def answer(
+        self, status: int, body: bytes, headers=(), most: int | None = None, said: bool = False
+    ) -> None:
         self.note(status)
+        headers = dict(headers)
+        if said and "gzip" in self.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"], body = "gzip", gzip.compress(body)
         self.send_response(status, {308: "Resume Incomplete", 499: "Gone"}.get(status))
-        for name, value in dict(headers).items():
+        for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         if self.left:
@@ -291,7 +298,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.left -= len(piece)
         error = {"code": no.status, "message": no.message, "errors": [{"reason": no.reason}]}
         body = json.dumps({"error": error}).encode()
-        self.answer(no.status, body, {"Content-Type": "application/json"})
+        self.answer(no.status, body, {"Content-Type": "application/json"}, said=True)
 
     def hang_up(self) -> None:
         self.wfile.flush()

@@ -7,6 +7,7 @@ The only module that names Google's SDKs. Whoever calls a service of Google's wr
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import queue
 import threading
@@ -150,30 +151,59 @@ class Connection:
         params: Mapping[str, str] | None = None,
         data: Any = None,
         timeout: aiohttp.ClientTimeout,
+        stored: bool = False,
     ) -> aiohttp.ClientResponse:
-        """Send a request with the token; return the answer, its body unread and as it is stored.
+        """Send a request with the token; return the answer, its body unread.
+
+        Args:
+            method: Such as GET.
+            url: Whatever is quoted in it stays as it is.
+            headers: More headers.
+            params: The query.
+            data: The body.
+            timeout: What `silence` says.
+            stored: Give the body as it is stored, also where it is stored compressed.
 
         Raises:
             aiohttp.ClientError: It was refused (`aiohttp.ClientResponseError`) or not carried.
             CredentialsError: There is no token.
         """
-        sent = {"Accept-Encoding": "gzip", **(headers or {})}
+        sent = dict(headers or {})
+        if stored:
+            sent["Accept-Encoding"] = "gzip"  # or the service would unpack it
         if self.token is not None:
             sent["Authorization"] = f"Bearer {await self.token.get()}"
         if params:
             url = f"{url}?{urlencode(params)}"
         response: aiohttp.ClientResponse = await self.storage.session.request(
             method,
-            URL(
-                url, encoded=True
-            ),  # as it is: quoting it once more would cost time, and some names
+            URL(url, encoded=True),  # to quote it once more would cost time, and some names
             headers=sent,
             data=data,
             timeout=timeout,
             allow_redirects=False,
-            auto_decompress=False,
+            auto_raise_for_status=False,
+            auto_decompress=not stored,
         )
+        if response.status >= 400:
+            raise await _refusal(response, packed=stored)
         return response
+
+
+async def _refusal(
+    response: aiohttp.ClientResponse, *, packed: bool
+) -> aiohttp.ClientResponseError:
+    """Return the error that an answer is, with all that the service says."""
+    said = await response.read()
+    if packed and response.headers.get("Content-Encoding") == "gzip":
+        said = gzip.decompress(said)
+    return aiohttp.ClientResponseError(
+        response.request_info,
+        response.history,
+        status=response.status,
+        message=f"{response.reason}: {said.decode(errors='replace')}",
+        headers=response.headers,
+    )
 
 
 class _Background:

@@ -193,7 +193,12 @@ class Bucket:
                 if start or end is not None:
                     headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
                 response = await self.connection.call(
-                    "GET", self.url(name), headers=headers, params=params, timeout=self.timeout
+                    "GET",
+                    self.url(name),
+                    headers=headers,
+                    params=params,
+                    timeout=self.timeout,
+                    stored=True,
                 )
                 async with response:
                     told = response.headers
