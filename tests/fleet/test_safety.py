@@ -119,3 +119,14 @@ def test_several_members_with_the_same_names_agree_on_who_is_who(make_plan, hive
         return fleet.sync(fleet.scheduler_comm.scalable_claim, names=names)
 
     assert [claim(), claim(), claim()] == ["pool-1", "pool-2", None]
+
+
+def test_the_dashboard_is_reached_through_the_run_s_tls(make_plan, subprocess_launcher, start):
+    """A plain link on this machine, and one open port on the other one."""
+    import urllib.request
+
+    fleet, _ = start(make_plan(1), subprocess_launcher(), workers=1)
+
+    with urllib.request.urlopen(fleet.dashboard_link.replace("status", "health")) as page:
+        assert page.read() == b"ok"
+    assert fleet.dashboard_link.startswith("http://127.0.0.1:")

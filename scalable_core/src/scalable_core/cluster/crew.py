@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from scalable_core.cluster.explain import to_error
@@ -102,6 +102,19 @@ class Crew:
         """Have so many members of a group from now on; too many are not touched, see `release`."""
         self.groups[group].wanted = count
         self.refill(self.groups[group])
+
+    def resize(self, group: str, count: int, here: Collection[str]) -> list[str]:
+        """Have so many members of a group, and return whom it can best do without if there are more.
+
+        Args:
+            group: Its name.
+            count: How many.
+            here: Names of the workers that have arrived; who has not goes first.
+        """
+        names = self.names(group)
+        self.want(group, count)
+        order = sorted(names, key=lambda name: (name in here, -int(name.rpartition("-")[2])))
+        return order[: max(0, len(names) - count)]
 
     def releasable(self, names: Iterable[str]) -> list[str]:
         """Return the names without those that can only be stopped together with others that are needed."""

@@ -21,7 +21,7 @@ from dask.utils import parse_bytes
 from distributed import Status
 from distributed.core import rpc
 from distributed.deploy.cluster import Cluster
-from distributed.utils import NoOpAwaitable
+from distributed.utils import NoOpAwaitable, format_dashboard_link
 
 from scalable_core.cluster.adaptive import share_out
 from scalable_core.cluster.autoscaler import Autoscaler
@@ -40,6 +40,7 @@ from scalable_core.cluster.launcher import (
     LaunchFailure,
     Limits,
 )
+from scalable_core.cluster.tunnel import Tunnel
 from scalable_core.cluster.watch import SCHEDULER
 from scalable_core.errors import ClusterError, NoCapacityError
 from scalable_core.types import Event, HookContext, Plan, Storage
@@ -106,22 +107,21 @@ class FleetCluster(Cluster):
         self.failures: dict[str, ClusterError] = {}
         self.failure: ClusterError | None = None
         self._over = asyncio.Event()
-        run = context.run or self.name
         limits = limits or default_limits(plan.target.options)
         self.status: Status
-        certificates = make_certificates(run, limits.lifetime)
+        certificates = make_certificates(self.name, limits.lifetime)
         self.security = certificates.driver_security()
         self._home, self._documents = make_home(
             plan, launcher, context, limits, certificates, driver_host=driver_host
         )
         storage = storage or context.data.get("ledger")
-        self.fleet = make_fleet(plan, run, context.run_dir, limits, storage)
-        groups = [self._home.group] if self._home.group else []
-        groups += [member_group(group) for group in plan.groups]
+        self.fleet = make_fleet(plan, self.name, context.run_dir, limits, storage)
+        groups = [*filter(None, [self._home.group]), *map(member_group, plan.groups)]
         least = min(getattr(plan.target.options, "min_workers", 1), plan.maximum)
         self.crew = Crew(launcher, self.fleet, groups, self, least=least, patience=patience)
         self._least, self._usable = least, False
         self._tasks: list[asyncio.Task[Any]] = []
+        self._tunnel: Tunnel | None = None
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         _open_clusters.add(self)
@@ -182,6 +182,11 @@ class FleetCluster(Cluster):
         return self.sync(self.crew.launcher.logs, member, lines)
 
     # -- what the autoscaler asks for --------------------------------------------------------------------
+
+    @property
+    def dashboard_link(self) -> str:
+        """The dashboard's address on this machine, from where it goes through the run's own TLS."""
+        return format_dashboard_link("127.0.0.1", self._tunnel.port) if self._tunnel else ""
 
     @property
     def group_threads(self) -> dict[str, int]:
@@ -254,6 +259,7 @@ class FleetCluster(Cluster):
         args = self.security.get_connection_args("client")
         self.scheduler_comm = rpc(address, connection_args=args)
         await super()._start()
+        self._tunnel = await Tunnel(address, args).open()
         await self._pass_on_failures()
         self._tasks.append(asyncio.ensure_future(self._beat()))
         self._meet(self.scheduler_info["workers"])
@@ -279,8 +285,8 @@ class FleetCluster(Cluster):
 
     async def _end(self) -> None:
         self._over.set()
-        if self._adaptive is not None:
-            self._adaptive.stop()
+        for part in filter(None, (self._adaptive, self._tunnel)):
+            part.stop()
         for task in self._tasks:
             task.cancel()
         await self._dismiss()
@@ -318,25 +324,15 @@ class FleetCluster(Cluster):
                 self.crew.want(group.name, group.maximum)
 
     async def _scale_groups(self, targets: Mapping[str, int]) -> None:
-        leaving: list[str] = []
-        for group, target in targets.items():
-            names = self.crew.names(group)
-            self.crew.want(group, target)
-            if len(names) > target:
-                leaving += self._least_needed(names)[: len(names) - target]
-        leaving = self.crew.releasable(leaving)
+        here = {str(worker["name"]) for worker in self.scheduler_info["workers"].values()}
+        surplus = [self.crew.resize(group, target, here) for group, target in targets.items()]
+        leaving = self.crew.releasable([name for names in surplus for name in names])
         if not leaving:
             return
-        here = {str(worker["name"]) for worker in self.scheduler_info["workers"].values()}
         await self.scheduler_comm.retire_workers(
             names=[name for name in leaving if name in here], remove=True, close_workers=True
         )
         await self.crew.release(leaving)
-
-    def _least_needed(self, names: Sequence[str]) -> list[str]:
-        """Names in the order in which they can be done without: those that have not arrived come first."""
-        here = {str(worker["name"]) for worker in self.scheduler_info["workers"].values()}
-        return sorted(names, key=lambda name: (name in here, -int(name.rpartition("-")[2])))
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         """Take the scheduler's word about its workers, and tell the crew."""

@@ -29,7 +29,8 @@ class FleetScheduler(GroupScheduler):
 
     * ``scalable_code`` gives the code of the run to workers that start;
     * ``scalable_claim`` gives a starting worker one of several names that no other has;
-    * ``scalable_driver`` is how the driver says that it is there.
+    * ``scalable_driver`` is how the driver says that it is there;
+    * ``scalable_tunnel`` carries connections to the dashboard over the run's own TLS.
 
     When no client is there and the driver has said nothing for ``no_driver`` seconds, or ``lifetime`` is over,
     the scheduler closes, and the workers with it.
@@ -51,6 +52,7 @@ class FleetScheduler(GroupScheduler):
             scalable_take_code=self.know_code,
             scalable_claim=self.claim,
             scalable_driver=self.hear_driver,
+            scalable_tunnel=self.tunnel,
             scalable_fail_group=self.hear_failure,
             scalable_revive_group=self.revive_group,
         )
@@ -79,6 +81,17 @@ class FleetScheduler(GroupScheduler):
     def hear_driver(self) -> None:
         """Note that the driver is there."""
         self._driven = time.monotonic()
+
+    async def tunnel(self, comm: Any) -> None:
+        """Carry a connection to the dashboard, which listens here alone."""
+        from scalable_core.member.carry import carry
+
+        port = self.identity()["services"].get("dashboard")
+        if port is None:
+            await comm.close()
+            return
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await carry(comm, reader, writer)
 
     def hear_failure(
         self, name: str, message: str, cure: str | None, scarce: bool, last: bool
