@@ -25,14 +25,14 @@ async def carry(comm: Any, reader: asyncio.StreamReader, writer: asyncio.StreamW
 
     async def inward() -> None:
         while True:
-            writer.write(await comm.read())
+            writer.write(bytes(await comm.read()))
             await writer.drain()
 
     ways = [asyncio.ensure_future(way) for way in (outward(), inward())]
     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-    comm.abort()
+    with contextlib.suppress(OSError):
+        await comm.close()  # what was written last still goes out
     writer.close()
     for way in ways:
         way.cancel()
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            await way
+    await asyncio.gather(*ways, return_exceptions=True)
