@@ -38,6 +38,7 @@ class Disk:
     def __init__(self, root: Path, *, fsync: bool = False) -> None:
         self.root = root
         self._fsync = fsync
+        self._base, self._locks = str(root), root / "locks"
 
     # Reading
 
@@ -174,7 +175,7 @@ class Disk:
                 os.fsync(file.fileno())
 
     def _replacing(self, key: str) -> AbstractContextManager[bool]:
-        return hold(self.root / "locks", f"{key} replaced")
+        return hold(self._locks, f"{key} replaced")
 
     def _drop_value(self, key: str, name: str) -> None:
         """Remove a value that was moved to its place for metadata that did not come."""
@@ -191,17 +192,17 @@ class Disk:
         return count
 
     def _aside(self, name: str) -> Path:
-        return self.root / "aside" / name
+        return Path(f"{self._base}/aside/{name}")
 
     def _entry(self, name: str) -> Path:
-        return self.root / "entries" / name[:2] / name
+        return Path(f"{self._base}/entries/{name[:2]}/{name}")
 
     def _code_file(self, digest: str) -> Path:
-        return self.root / "code" / digest[:2] / f"{digest}.json"
+        return Path(f"{self._base}/code/{digest[:2]}/{digest}.json")
 
     def lock(self, key: str) -> AbstractContextManager[bool]:
         """Wait for, and hold, the right to compute a key; False where locks cannot be had."""
-        return hold(self.root / "locks", key)
+        return hold(self._locks, key)
 
     # Orphans
 
