@@ -98,9 +98,9 @@ def main() -> None:
         small.mkdir()
         for number in range(FILES):
             (small / str(number)).write_bytes(os.urandom(SMALL))
-        report(compare(folder, large, "1 GiB", (5.0, 5.0)))
+        report(compare(folder, large, "1 GiB", (8.0, 8.0)))
         report([memory(folder, large)])
-        report(compare(folder, small, "2,000 x 4 KB", (10.0, 10.0)))
+        report(compare(folder, small, "2,000 x 4 KB", (12.0, 12.0)))
 
 
 if __name__ == "__main__":

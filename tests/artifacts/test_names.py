@@ -64,7 +64,7 @@ NAMES = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(name=NAMES)
 @example(name="x" * 1000)
 @example(name="~root/x")
