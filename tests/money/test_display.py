@@ -71,7 +71,7 @@ def test_a_stop_says_what_the_rest_costs_and_how_to_go_on() -> None:
     assert render_stop([record(cost)], "scalable run --target gcp --resume brisk-otter", LOOK) == [
         "! budget reached: spent $0.47 of $0.50; finishing would cost about $0.21 more (9 tasks left)",
         "  kept 38 results, released 6 workers",
-        "  2 results not kept, as the task has no cache: true",
+        "  2 results not kept, to be done again: see cache: true",
         "  resume: scalable run --target gcp --resume brisk-otter --budget 0.27",
     ]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +64,7 @@ class Governor:
         say: Takes kind, message and data of an event.
         progress: Looks how far the run is; asked a last time before the cluster is closed from here.
         is_kept: Whether the result of a call is taken from the cache by the next run.
+        keep_done: Keeps the results that are done and that no worker can have kept.
         budget: USD; None for no limit.
         elsewhere: USD that other sessions of the same run have spent.
         snapshot: Id of the prices.
@@ -82,6 +85,7 @@ class Governor:
         say: Callable[..., None],
         progress: Callable[[], Progress],
         is_kept: Callable[[str], bool],
+        keep_done: Callable[[], None],
         budget: float | None = None,
         elsewhere: Callable[[], float] = lambda: 0.0,
         snapshot: str | None = None,
@@ -90,7 +94,8 @@ class Governor:
         self._plan, self._run, self._rates, self._profile = plan, run, rates, profile
         self._release = min(RELEASE, profile.boot)
         self._client, self._cluster = client, client.cluster
-        self._write, self._say, self._progress, self._is_kept = write, say, progress, is_kept
+        self._write, self._say, self._progress = write, say, progress
+        self._is_kept, self._keep_done = is_kept, keep_done
         self._budget, self._elsewhere, self._snapshot = budget, elsewhere, snapshot
         self._lock = threading.RLock()
         self._closed = threading.Event()
@@ -103,8 +108,8 @@ class Governor:
         self._written = 0.0
         self._limit: int | None = None
         self._counted = False
-        self._kept = 0
-        self._left: dict[str, int] = {}
+        self._done: dict[str, str] = {}
+        self._left: Counter[str] = Counter()
         self._rest: float | None = None
         self._estimate = None if plan.cost is None else plan.cost.expected
         self._forecast_is_known = plan.forecast is not None and plan.forecast.known
@@ -201,7 +206,7 @@ class Governor:
             budget=self._budget,
             rest=self._rest,
             left=sum(self._left.values()) if stopped else None,
-            kept=self._kept if stopped else None,
+            kept=sum(map(self._is_kept, self._done)) if stopped else None,
             snapshot=self._snapshot,
             comparable=comparable and self._forecast_is_known and bool(self._estimate),
         )
@@ -211,12 +216,8 @@ class Governor:
     def _hear(self, rows: Rows) -> bool:
         tasks = rows.get("tasks", ())
         self._outlook.hear(tasks)
-        for row in tasks:
-            if row["state"] == "done":
-                kept = self._is_kept(row["key"])
-                self._kept += kept
-                if not kept:  # a run that goes on with this one has to do it again
-                    self._left[row["task"]] = self._left.get(row["task"], 0) + 1
+        if self._budget is not None:
+            self._done.update((row["key"], row["task"]) for row in tasks if row["state"] == "done")
         changed = self._meter.hear(rows.get("workers", ()))
         self._ask_cluster()
         return changed
@@ -306,6 +307,8 @@ class Governor:
         """Hold, let the running calls end, end the others, and see to it that everything is released."""
         try:
             self._hold_and_wait()
+            with contextlib.suppress(Exception):  # what is not kept is counted as left
+                self._keep_done()
             self._end_calls()
         except Exception:
             if not self._closed.is_set():
@@ -354,8 +357,9 @@ class Governor:
         look = self._ask()
         calls = open_calls(look[0]) if look is not None else {}
         with self._lock:
-            for task, count in calls.items():
-                self._left[task] = self._left.get(task, 0) + count
+            # What is done and not kept has to be done again by a run that goes on with this one.
+            again = Counter(t for key, t in self._done.items() if not self._is_kept(key))
+            self._left = again + Counter(calls)
             self._rest = self._cost_of_rest()
             error = self._error()
         self.error = error

@@ -38,6 +38,8 @@ logger = logging.getLogger("scalable.cache")
 _NAMES = re.compile(r"\S*[0-9a-f]{32}\S*")
 #: Values of more bytes are read again when they are asked for, instead of being held.
 HELD = 64 * 1024
+#: Results that are gathered at one time, when a run is stopped.
+GATHERED = 100
 
 
 @frozen(kw_only=True)
@@ -146,8 +148,17 @@ class KeptResults:
         return key
 
     def is_kept(self, key: Any) -> bool:
-        """Return whether the result of a call is kept for the next run, by its Dask key."""
+        """Return whether the result of a call that is done is there for the next run, by its Dask key."""
         return key in self._keys and not self.lacks(key)
+
+    def keep_done(self, client: Any) -> None:
+        """Gather the results that are done and are kept only then, some at a time."""
+        keys = [key for key in list(self._awaited) if self.lacks(key)]
+        states = {key: client.futures.get(key) for key in keys}
+        done = [key for key, state in states.items() if state and state.status == "finished"]
+        for first in range(0, len(done), GATHERED):
+            part = [Future(key, client) for key in done[first : first + GATHERED]]
+            client.gather(part, errors="skip")
 
     def look(self, found: Fingerprint, name: str) -> Entry | None:
         """Return what is kept under a key, and record a hit or a miss."""

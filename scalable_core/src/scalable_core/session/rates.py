@@ -21,6 +21,8 @@ from scalable_core.types import (
 )
 
 if TYPE_CHECKING:
+    from scalable_core.session.client import ScalableClient
+    from scalable_core.session.kept import KeptResults
     from scalable_core.session.session import ScalableSession
 
 
@@ -30,6 +32,8 @@ def make_governor(
     host: PluginHost,
     context: HookContext,
     session: ScalableSession,
+    client: ScalableClient,
+    kept: KeptResults,
     budget: float | None,
     **more: Any,
 ) -> Governor | None:
@@ -40,6 +44,8 @@ def make_governor(
         host: The plugins.
         context: The run's.
         session: The run's.
+        client: The run's.
+        kept: The run's.
         budget: USD that the session may cost. A budget on the command line comes before it, and is for all
             sessions of the workflow together.
         **more: Further arguments of `Governor`.
@@ -66,7 +72,10 @@ def make_governor(
         rates=rates,
         profile=host.service_profile(plan.target),
         snapshot=None if snapshot is None else snapshot.id,
+        client=client,
         progress=session.progress,
+        is_kept=kept.is_kept,
+        keep_done=lambda: kept.keep_done(client),
         budget=budget if whole is None else whole,
         elsewhere=lambda: 0.0 if run is None or whole is None else run.spent(but=session),
         **more,

@@ -236,7 +236,7 @@ class ScalableSession:
             client=client,
             write=self._folder.append,
             say=self._say,
-            is_kept=self._kept.is_kept,
+            kept=self._kept,
         )
         self._recorder = Recorder(client, self._folder, hear=governor.hear if governor else None)
         self._ship_code(client)
