@@ -73,6 +73,7 @@ class _Loop:
         self.pid = os.getpid()
         self.loop = asyncio.new_event_loop()
         self.clients: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
+        self.sessions: dict[tuple[Any, ...], AioSession] = {}
         self.thread = threading.Thread(
             target=self.loop.run_forever, name="scalable-aws", daemon=True
         )
@@ -138,21 +139,28 @@ def run(work: Coroutine[Any, Any, T], *, deadline: float | None = None) -> T:
         raise
 
 
+async def hop(work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine that runs on the shared loop, from whatever loop this is."""
+    if asyncio.get_running_loop() is _loop().loop:
+        return await work
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, _loop().loop))
+
+
 def settings() -> tuple[str | int | None, ...]:
     """Return what decides which account, region and endpoint are meant now, in this process."""
     return (os.getpid(), *map(os.environ.get, _SETTINGS))
 
 
-async def client(service: str, region: str | None = None) -> Any:
+async def client(service: str, region: str | None = None, profile: str | None = None) -> Any:
     """Return the shared client of a service; call it on the loop.
 
     Endpoint, profile, region and credentials are found as every AWS tool finds them (``AWS_ENDPOINT_URL``,
     ``AWS_PROFILE``, ``AWS_REGION``, ...). It tries everything once: `patiently` is for the rest.
     """
     kept = _loop().clients
-    key = (service, region, *settings())
+    key = (service, region, profile, *settings())
     if key not in kept:
-        kept[key] = asyncio.ensure_future(_new_client(service, region))
+        kept[key] = asyncio.ensure_future(_new_client(service, region, profile))
     try:
         return await asyncio.shield(kept[key])
     except Exception:
@@ -160,8 +168,13 @@ async def client(service: str, region: str | None = None) -> Any:
         raise
 
 
-async def _new_client(service: str, region: str | None) -> Any:
-    session: AioSession = get_session()
+async def _new_client(service: str, region: str | None, profile: str | None) -> Any:
+    # One session for each user: it has read what all services have in common, which takes its time.
+    sessions = _loop().sessions
+    who = (profile, *settings())
+    if who not in sessions:
+        sessions[who] = AioSession(profile=profile) if profile else get_session()
+    session: AioSession = sessions[who]
     where = region or os.environ.get("AWS_REGION") or session.get_config_variable("region")
     if where is None and service == "s3":
         where = "us-east-1"  # S3 says of each bucket where it really is.
@@ -170,6 +183,8 @@ async def _new_client(service: str, region: str | None) -> Any:
         connect_timeout=10,
         read_timeout=READ_TIMEOUT,
         retries={"total_max_attempts": 1},
+        # The old global name answers with redirects that a body cannot follow.
+        s3={"us_east_1_regional_endpoint": "regional"},
     )
     return await session.create_client(service, region_name=where, config=config).__aenter__()
 
