@@ -26,6 +26,7 @@ FIGURES = (
     "artifacts",
     "s3",
     "gcs",
+    "fleet",
 )
 
 
