@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from scalable_aws import client
 from scalable_aws.storage import S3Storage
+from scalable_aws.storage_bucket import Bucket
 from scalable_core.errors import StorageError
 from scalable_core.types import Storage
 
@@ -187,6 +189,22 @@ def test_a_forked_child_has_connections_of_its_own(storage):
             os._exit(2)
 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "region", "base"),
+    [
+        ("bucket", None, "https://bucket.s3.us-east-1.amazonaws.com/"),
+        ("bucket", "eu-west-1", "https://bucket.s3.eu-west-1.amazonaws.com/"),
+        ("dotted.bucket", "eu-west-1", "https://s3.eu-west-1.amazonaws.com/dotted.bucket/"),
+        ("bucket", "cn-north-1", "https://bucket.s3.cn-north-1.amazonaws.com.cn/"),
+    ],
+)
+def test_requests_go_to_the_bucket_s_own_region(name, region, base):
+    """By the names that AWS has for it; nothing is contacted to know them."""
+    bucket = client.run(Bucket.open(name, region))
+
+    assert bucket.base == base
 
 
 def test_the_plugin_loads_no_sdk():

@@ -183,7 +183,7 @@ async def _new_client(service: str, region: str | None, profile: str | None) -> 
         connect_timeout=10,
         read_timeout=READ_TIMEOUT,
         retries={"total_max_attempts": 1},
-        # The old global name answers with redirects that a body cannot follow.
+        # Not the old global name, which answers for other regions with redirects.
         s3={"us_east_1_regional_endpoint": "regional"},
     )
     return await session.create_client(service, region_name=where, config=config).__aenter__()

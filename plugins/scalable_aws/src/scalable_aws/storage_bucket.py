@@ -77,7 +77,10 @@ class Bucket:
         signed = await bucket.client.generate_presigned_url(
             "get_object", Params={"Bucket": name, "Key": "k"}
         )
-        bucket.base = signed.partition("?")[0].removesuffix("k")
+        base = signed.partition("?")[0].removesuffix("k")
+        # What it signs for later use has the old global name, whose redirects a body cannot follow.
+        regional = f".s3.{bucket.client.meta.region_name}.amazonaws.com/"
+        bucket.base = base.replace(".s3.amazonaws.com/", regional)
         return bucket
 
     async def delete(self, key: str) -> None:
