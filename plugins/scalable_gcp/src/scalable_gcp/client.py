@@ -12,7 +12,8 @@ import os
 import queue
 import threading
 import urllib.request
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -211,9 +212,30 @@ class _Background:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(_report)
         self.connections: dict[str, Connection] = {}
         self.token: Token | None = None
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._woken = False
         threading.Thread(target=self.loop.run_forever, name="scalable-gcp", daemon=True).start()
+
+    def submit(self, call: Callable[[], object]) -> None:
+        """Make a call on the loop; many threads that come at once wake it once."""
+        self._waiting.append(call)
+        if not self._woken:
+            self._woken = True
+            self.loop.call_soon_threadsafe(self._make_calls)
+
+    def _make_calls(self) -> None:
+        self._woken = False  # first, so that who comes from now on wakes the loop again
+        while self._waiting:
+            self._waiting.popleft()()
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what goes wrong on the loop, save that connections are still open when the process ends."""
+    if not str(context.get("message")).startswith("Unclosed"):
+        loop.default_exception_handler(context)
 
 
 _lock = threading.Lock()
@@ -266,21 +288,21 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
     Who is interrupted while he waits gives the coroutine some seconds to clean up.
     """
-    loop = _loop().loop
+    background = _loop()
     # Half as dear as `asyncio.run_coroutine_threadsafe`, which small objects feel.
     done: queue.SimpleQueue[asyncio.Task[T]] = queue.SimpleQueue()
     tasks: list[asyncio.Task[T]] = []
 
     def start() -> None:
-        tasks.append(loop.create_task(work))
+        tasks.append(background.loop.create_task(work))
         tasks[0].add_done_callback(done.put)
 
-    loop.call_soon_threadsafe(start)
+    background.submit(start)
     try:
         return done.get().result()
     except BaseException:
         if not (tasks and tasks[0].done()):
-            loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            background.submit(lambda: tasks[0].cancel())
             with suppress(queue.Empty):
                 done.get(timeout=_FAREWELL)
         raise
