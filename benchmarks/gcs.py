@@ -26,7 +26,7 @@ SERVER = Path(__file__).with_name("servers") / "small_gcs.py"
 MIB = 1024 * 1024
 SIZE = (1024 if "--full" in sys.argv else 256) * MIB
 MANY, SMALL, THREADS = 2000, os.urandom(4096), 32
-RUNS = 3
+RUNS, RUNS_SMALL = 3, 9
 numbers = itertools.count()
 
 
@@ -143,11 +143,15 @@ def main() -> None:
         large, back = make_large(place / "large"), place / "back"
 
         def figure(
-            title: str, limit: float, their: Callable[[], None], our: Callable[[], None]
+            title: str,
+            limit: float,
+            their: Callable[[], None],
+            our: Callable[[], None],
+            runs: int = RUNS,
         ) -> None:
             ways = {"gcsfs": lambda: wall(their), "Scalable": lambda: wall(our)}
-            medians = take_turns(ways, RUNS)
-            report([ratio(f"GCS {title}", medians, "Scalable", "gcsfs", limit, RUNS)])
+            medians = take_turns(ways, runs)
+            report([ratio(f"GCS {title}", medians, "Scalable", "gcsfs", limit, runs)])
 
         def put_large() -> None:
             ours.put_large(large)
@@ -168,12 +172,19 @@ def main() -> None:
             way.put_small(last[way])
 
         size = f"{MANY:,} x 4 KB"
-        figure(f"put, {size}", 1 / 1.2, lambda: put_small(theirs), lambda: put_small(ours))
+        figure(
+            f"put, {size}",
+            1 / 1.2,
+            lambda: put_small(theirs),
+            lambda: put_small(ours),
+            RUNS_SMALL,
+        )
         figure(
             f"get, {size}",
             1 / 1.2,
             lambda: theirs.get_small(last[theirs]),
             lambda: ours.get_small(last[ours]),
+            RUNS_SMALL,
         )
         report([peak(place)])
 
