@@ -203,7 +203,11 @@ def render_stop(records: Sequence[RunRecord], again: str, look: Look) -> list[st
     return [
         *wrap(text, look, first=look.paint("!", "yellow", "bold") + " ", rest="  "),
         f"  kept {kept}, released {count(added, 'worker')}",
-        *([f"  {count(lost, 'result')} not kept, to be done again: see cache: true"] if lost else []),
+        *(
+            [f"  {count(lost, 'result')} not kept, to be done again: see cache: true"]
+            if lost
+            else []
+        ),
         f"  resume: {look.paint(again, 'bold')}",
     ]
 
