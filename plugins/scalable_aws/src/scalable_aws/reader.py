@@ -1,0 +1,139 @@
+"""How members on AWS find the run's documents: what is below the mark travels to them as text.
+
+It runs in images that have no SDK, so it signs its one request by itself. Its credentials are those of the
+task's role, which may read the parameters of its own project and nothing else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+PLACE = ""
+
+# -- what travels -----------------------------------------------------------------------------------------------
+import base64  # noqa: E402
+import datetime  # noqa: E402
+import hashlib  # noqa: E402
+import hmac  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import random  # noqa: E402
+import time  # noqa: E402
+import urllib.request  # noqa: E402
+import zlib  # noqa: E402
+
+_documents: dict[str, str] = {}
+
+
+def read(key):  # type: ignore[no-untyped-def]
+    """Return a document, or None while it is not there."""
+    if key not in _documents:
+        try:
+            _documents.update(unpack(_parameters()))
+        except Exception as error:  # it may not be allowed yet, or not now
+            said = error.read().decode("utf-8", "replace") if hasattr(error, "read") else ""
+            sys.stderr.write(f"the documents in {PLACE} cannot be read yet: {error} {said}\n")
+        if key not in _documents:  # many members ask; AWS allows forty calls a second
+            time.sleep(random.uniform(0.5, 3.0) * float(os.environ.get("SCALABLE_HASTE", "1")))
+    return _documents.get(key)
+
+
+def host():  # type: ignore[no-untyped-def]
+    """Return this task's own address."""
+    return _task()["Networks"][0]["IPv4Addresses"][0]
+
+
+def name(wait, names):  # type: ignore[no-untyped-def]
+    """Return the name that this task was given, once the driver knows which tasks there are."""
+    own = _task()["Labels"]["com.amazonaws.ecs.task-arn"].rpartition("/")[2]
+    while True:
+        given = wait("names")
+        if own in given:
+            return given[own]
+        del _documents["names"]
+        time.sleep(random.uniform(0.5, 3.0))
+
+
+def unpack(parameters):  # type: ignore[no-untyped-def]
+    """Return the documents in parameters named ``<number>-<part>-<parts>``; later ones replace earlier ones."""
+    parcels = {}
+    for path, text in parameters:
+        number, part, parts = path.rpartition("/")[2].split("-")
+        parcels.setdefault((int(number), int(parts)), {})[int(part)] = text
+    documents = {}
+    for (_, parts), texts in sorted(parcels.items()):
+        if len(texts) == int(parts):
+            packed = "".join(texts[part] for part in range(int(parts)))
+            documents.update(json.loads(zlib.decompress(base64.b64decode(packed))))
+    return documents
+
+
+def _task():  # type: ignore[no-untyped-def]
+    return json.loads(_get(os.environ["ECS_CONTAINER_METADATA_URI_V4"]))
+
+
+def _get(url):  # type: ignore[no-untyped-def]
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read()
+
+
+def _parameters():  # type: ignore[no-untyped-def]
+    found, token = [], {}
+    while True:
+        body = {"Path": PLACE, "WithDecryption": True, "MaxResults": 10, **token}
+        answer = json.loads(_ask("ssm", "AmazonSSM.GetParametersByPath", json.dumps(body).encode()))
+        found += [(each["Name"], each["Value"]) for each in answer["Parameters"]]
+        if not answer.get("NextToken"):
+            return found
+        token = {"NextToken": answer["NextToken"]}
+
+
+def _ask(service, target, body):  # type: ignore[no-untyped-def]
+    """Send one request, signed as AWS wants it (Signature Version 4)."""
+    keys = _credentials()
+    region = os.environ["AWS_REGION"]
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    url = os.environ.get("AWS_ENDPOINT_URL") or f"https://{service}.{region}.{domain}"
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    headers = {
+        "content-type": "application/x-amz-json-1.1",
+        "host": url.split("/")[2],
+        "x-amz-date": now,
+        "x-amz-security-token": keys["Token"],
+        "x-amz-target": target,
+    }
+    signed = ";".join(sorted(headers))
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    request = f"POST\n/\n\n{lines}\n{signed}\n{hashlib.sha256(body).hexdigest()}"
+    scope = f"{now[:8]}/{region}/{service}/aws4_request"
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    key = ("AWS4" + keys["SecretAccessKey"]).encode()
+    for word in scope.split("/"):
+        key = hmac.new(key, word.encode(), hashlib.sha256).digest()
+    text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"
+    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    who = f"Credential={keys['AccessKeyId']}/{scope}"
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 {who}, SignedHeaders={signed}, Signature={signature}"
+    )
+    post = urllib.request.Request(url + "/", data=body, headers=headers, method="POST")
+    with urllib.request.urlopen(post, timeout=10) as answer:
+        return answer.read()
+
+
+def _credentials():  # type: ignore[no-untyped-def]
+    """Return those of the task's role."""
+    url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    if url is None:
+        url = "http://169.254.170.2" + os.environ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
+    return json.loads(_get(url))
+
+
+# -- end of what travels ----------------------------------------------------------------------------------------
+
+
+def reader_source() -> str:
+    """Return what travels, for `scalable_core.cluster.launcher.Fleet.program`."""
+    text = inspect.getsource(sys.modules[__name__])
+    return text.split("# -- what travels")[1].partition("\n")[2].partition("# -- end of")[0]

@@ -1,0 +1,314 @@
+"""What stands once for each account and project and costs nothing: cluster, roles, security group, log group.
+
+Everything is found again by its name or tag, and made when it is not there; nothing of it belongs to one run.
+Two runs that make it at the same time find what the other has made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from scalable_aws.account import Account, CallError
+from scalable_aws.options import AwsOptions
+from scalable_core.errors import ClusterError
+
+PROJECT, RUN, STANDING = "scalable-project", "scalable-run", "scalable-standing"
+#: Days for which logs are kept.
+RETENTION = 30
+_EXECUTION = [
+    "ecr:GetAuthorizationToken",
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:BatchGetImage",
+]
+
+
+@frozen(kw_only=True)
+class Standing:
+    """What members need and all runs of a project share.
+
+    Attributes:
+        name: The project's name as AWS allows it, with a prefix; everything is named after it.
+        tags: What standing things carry.
+        cluster: ARN of the ECS cluster.
+        execution_role: ARN of the role with which ECS pulls images and writes logs.
+        task_role: ARN of the role that members have.
+        security_group: Id of the group whose members reach each other at any port.
+        log_group: Name.
+        vpc: Id.
+        subnets: Ids.
+        public: Members get public addresses.
+    """
+
+    name: str
+    tags: Mapping[str, str]
+    cluster: str
+    execution_role: str
+    task_role: str
+    security_group: str
+    log_group: str
+    vpc: str
+    subnets: tuple[str, ...]
+    public: bool
+
+
+def standing_name(project: str) -> str:
+    """Return the name of a project's standing things: letters, digits and hyphens, 46 at most."""
+    plain = re.sub(r"[^a-z0-9-]+", "-", project.lower()).strip("-")[:30]
+    if plain != project:
+        plain = f"{plain}-{hashlib.sha256(project.encode()).hexdigest()[:6]}"
+    return f"scalable-{plain}"
+
+
+def secrets_path(project: str) -> str:
+    """Return the path in Parameter Store below which each run of a project has its own."""
+    return f"/scalable/{standing_name(project)}"
+
+
+def log_group_name(project: str) -> str:
+    """Return the name of the log group of a project."""
+    return f"/scalable/{standing_name(project)}"
+
+
+async def find_or_make(
+    account: Account, options: AwsOptions, project: str, storage: str | None
+) -> Standing:
+    """Return what stands, making what is not there.
+
+    Args:
+        account: Where.
+        options: Of the target; what it names is used as it is.
+        project: Its name.
+        storage: Where artifacts and results go; members may read and write below it.
+
+    Raises:
+        ClusterError: Something cannot be found or made.
+    """
+    name, tags = standing_name(project), {PROJECT: project, STANDING: "true"}
+    execution = getattr(options, "execution_role_arn", None)
+    task = getattr(options, "task_role_arn", None)
+    cluster, network, group, execution_role, task_role = await asyncio.gather(
+        _cluster(account, name, tags),
+        _network(account, options, name, tags),
+        _log_group(account, log_group_name(project), tags),
+        _given(execution) or _role(account, f"{name}-execution", execution_policy(project), tags),
+        _given(task) or _role(account, f"{name}-task", task_policy(project, storage), tags),
+    )
+    vpc, subnets, public, security_group = network
+    return Standing(
+        name=name,
+        tags=tags,
+        cluster=cluster,
+        execution_role=execution_role,
+        task_role=task_role,
+        security_group=security_group,
+        log_group=group,
+        vpc=vpc,
+        subnets=subnets,
+        public=public,
+    )
+
+
+def execution_policy(project: str) -> list[dict[str, Any]]:
+    """Return the statements of the role with which ECS pulls images and writes logs."""
+    logs = f"arn:aws:logs:*:*:log-group:{log_group_name(project)}:*"
+    return [
+        {"Effect": "Allow", "Action": _EXECUTION, "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": logs,
+        },
+    ]
+
+
+def task_policy(project: str, storage: str | None) -> list[dict[str, Any]]:
+    """Return the statements of the role that members have: their run's documents, and the project's storage."""
+    parameters = f"arn:aws:ssm:*:*:parameter{secrets_path(project)}/*"
+    statements = [
+        {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": parameters},
+    ]
+    if storage and storage.startswith("s3://"):
+        bucket, _, prefix = storage.removeprefix("s3://").rstrip("/").partition("/")
+        below = f"{prefix}/*" if prefix else "*"
+        statements += [
+            {
+                "Effect": "Allow",
+                "Action": [
+                    f"s3:{verb}"
+                    for verb in ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload")
+                ],
+                "Resource": f"arn:aws:s3:::{bucket}/{below}",
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket", "s3:GetBucketLocation"],
+                "Resource": f"arn:aws:s3:::{bucket}",
+            },
+        ]
+    return statements
+
+
+def _given(arn: str | None) -> Any:
+    async def same() -> str:
+        return str(arn)
+
+    return same() if arn else None
+
+
+async def _cluster(account: Account, name: str, tags: Mapping[str, str]) -> str:
+    answer = await account.call("ecs", "DescribeClusters", clusters=[name])
+    found = [c["clusterArn"] for c in answer["clusters"] if c.get("status") == "ACTIVE"]
+    if found:
+        return str(found[0])
+    made = await account.call(
+        "ecs",
+        "CreateCluster",
+        clusterName=name,
+        capacityProviders=["FARGATE", "FARGATE_SPOT"],
+        tags=[{"key": key, "value": value} for key, value in tags.items()],
+    )
+    return str(made["cluster"]["clusterArn"])
+
+
+async def _network(
+    account: Account, options: AwsOptions, name: str, tags: Mapping[str, str]
+) -> tuple[str, tuple[str, ...], bool, str]:
+    asked: dict[str, Any] = {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+    if options.vpc:
+        asked = {"Filters": [{"Name": "vpc-id", "Values": [options.vpc]}]}
+    if options.subnets:
+        asked = {"SubnetIds": list(options.subnets)}
+    subnets = (await account.call("ec2", "DescribeSubnets", **asked))["Subnets"]
+    if not subnets:
+        raise ClusterError(
+            f"there are no subnets for members in {options.vpc or 'a default VPC'} of {options.region}",
+            cure="name subnets in the target, or make the default VPC: aws ec2 create-default-vpc",
+        )
+    vpc = str(subnets[0]["VpcId"])
+    public = options.assign_public_ip
+    if public is None:
+        public = any(each.get("MapPublicIpOnLaunch") for each in subnets)
+    ids = tuple(str(each["SubnetId"]) for each in subnets)
+    return vpc, ids, public, await _security_group(account, name, vpc, tags)
+
+
+async def _security_group(account: Account, name: str, vpc: str, tags: Mapping[str, str]) -> str:
+    """Return the group whose members reach each other at any port; nobody else reaches them."""
+    found = await _find_group(account, name, vpc)
+    if found is None:
+        try:
+            made = await account.call(
+                "ec2",
+                "CreateSecurityGroup",
+                GroupName=name,
+                Description="Members of Scalable reach each other",
+                VpcId=vpc,
+                TagSpecifications=[tag_specification("security-group", {"Name": name, **tags})],
+            )
+            found = {"GroupId": made["GroupId"], "IpPermissions": []}
+        except CallError as error:
+            if error.code != "InvalidGroup.Duplicate":
+                raise
+            found = await _find_group(account, name, vpc)
+    assert found is not None
+    if not found["IpPermissions"]:
+        itself = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": found["GroupId"]}]}
+        await allow(account, found["GroupId"], itself)
+    return str(found["GroupId"])
+
+
+async def _find_group(account: Account, name: str, vpc: str) -> dict[str, Any] | None:
+    filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc]}]
+    answer = await account.call("ec2", "DescribeSecurityGroups", Filters=filters)
+    return next(iter(answer["SecurityGroups"]), None)
+
+
+async def allow(account: Account, group: str, permission: Mapping[str, Any]) -> None:
+    """Let something into a security group; a rule that is there already is no error."""
+    try:
+        await account.call(
+            "ec2", "AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=[permission]
+        )
+    except CallError as error:
+        if error.code != "InvalidPermission.Duplicate":
+            raise
+
+
+def tag_specification(kind: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return how EC2 takes the tags of what it makes."""
+    return {
+        "ResourceType": kind,
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+    }
+
+
+async def _log_group(account: Account, name: str, tags: Mapping[str, str]) -> str:
+    answer = await account.call("logs", "DescribeLogGroups", logGroupNamePrefix=name, limit=1)
+    if any(each["logGroupName"] == name for each in answer["logGroups"]):
+        return name
+    try:
+        await account.call("logs", "CreateLogGroup", logGroupName=name, tags=dict(tags))
+    except CallError as error:
+        if error.code != "ResourceAlreadyExistsException":
+            raise
+    await account.call("logs", "PutRetentionPolicy", logGroupName=name, retentionInDays=RETENTION)
+    return name
+
+
+async def _role(
+    account: Account, name: str, statements: Sequence[Mapping[str, Any]], tags: Mapping[str, str]
+) -> str:
+    """Return a role's ARN, with its policy as it must be now; the role's tag has the policy's hash."""
+    policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    digest = hashlib.sha256(policy.encode()).hexdigest()[:16]
+    try:
+        role = (await account.call("iam", "GetRole", RoleName=name))["Role"]
+    except CallError as error:
+        if error.code not in ("NoSuchEntity", "NoSuchEntityException"):
+            raise
+        role = await _make_role(account, name, tags)
+    known = {each["Key"]: each["Value"] for each in role.get("Tags", [])}
+    if known.get("scalable-policy") != digest:
+        await account.call(
+            "iam", "PutRolePolicy", RoleName=name, PolicyName="scalable", PolicyDocument=policy
+        )
+        mark = [{"Key": "scalable-policy", "Value": digest}]
+        await account.call("iam", "TagRole", RoleName=name, Tags=mark)
+    return str(role["Arn"])
+
+
+async def _make_role(account: Account, name: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    try:
+        answer = await account.call(
+            "iam",
+            "CreateRole",
+            RoleName=name,
+            Path="/scalable/",
+            AssumeRolePolicyDocument=json.dumps(trust),
+            Description="Made by Scalable",
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )
+    except CallError as error:
+        if error.code not in ("EntityAlreadyExists", "EntityAlreadyExistsException"):
+            raise
+        answer = await account.call("iam", "GetRole", RoleName=name)
+    role: dict[str, Any] = answer["Role"]
+    return role

@@ -1,0 +1,63 @@
+"""Tasks of ECS as they are found, described and stopped, with as few calls as the service allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from scalable_aws.account import Account, CallError
+
+KIND = "ecs:task"
+#: Tasks in one ``DescribeTasks``.
+PAGE = 100
+
+
+async def list_tasks(
+    account: Account, cluster: str, run: str | None, status: str = "RUNNING"
+) -> list[str]:
+    """Return the ARNs of a run's tasks, or of all, that are meant to run (or to stop).
+
+    A cluster that is not there has none.
+    """
+    only = {"startedBy": run[:128]} if run else {}
+    answer: dict[str, Any] = {}
+    arns: list[str] = []
+    while not answer or answer.get("nextToken"):
+        more = {"nextToken": answer["nextToken"]} if answer else {}
+        try:
+            answer = await account.call(
+                "ecs", "ListTasks", cluster=cluster, desiredStatus=status, **only, **more
+            )
+        except CallError as error:
+            if error.code == "ClusterNotFoundException":
+                return []
+            raise
+        arns += answer["taskArns"]
+    return arns
+
+
+async def describe_tasks(
+    account: Account, cluster: str, arns: Sequence[str], *, tags: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Return what ECS says of tasks, by ARN; what it does not know is left out."""
+    found: dict[str, dict[str, Any]] = {}
+    include = {"include": ["TAGS"]} if tags else {}
+    for start in range(0, len(arns), PAGE):
+        answer = await account.call(
+            "ecs",
+            "DescribeTasks",
+            cluster=cluster,
+            tasks=list(arns[start : start + PAGE]),
+            **include,
+        )
+        found |= {task["taskArn"]: task for task in answer["tasks"]}
+    return found
+
+
+async def stop_task(account: Account, cluster: str, arn: str, reason: str) -> None:
+    """Have a task end; one that is gone is no error."""
+    try:
+        await account.call("ecs", "StopTask", cluster=cluster, task=arn, reason=reason)
+    except CallError as error:
+        if error.code not in ("InvalidParameterException", "ClusterNotFoundException"):
+            raise

@@ -1,0 +1,319 @@
+"""Turns the tasks of a corrected moto into real members: processes, or servers in a hive, with a clock.
+
+A task goes PROVISIONING, PENDING, ACTIVATING, RUNNING as the clock says; then its container's command is run
+as a process that has the task's own loopback address, its metadata and its role's credentials, and nothing else
+of this machine but Python. It gets SIGTERM when it is meant to stop and SIGKILL after its stop timeout; its exit
+code and its output go where ECS and CloudWatch would put them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aws import ecs
+from moto.ecs.models import Task, ecs_backends
+from moto.logs.models import logs_backends
+from moto.ssm.models import ssm_backends
+
+from scalable_core.testing import Hive
+
+#: Seconds between looks at all tasks.
+TICK = 0.05
+
+
+@dataclass
+class Clock:
+    """Seconds that things take: the start of a task in its parts, and its end."""
+
+    provision: float = 0.3
+    pull: float = 0.2
+    teardown: float = 0.2
+
+
+@dataclass
+class Running:
+    """What the agent knows of one task."""
+
+    born: float
+    process: subprocess.Popen[bytes] | None = None
+    name: str | None = None
+    told: float | None = None
+    over: float | None = None
+    code: int | None = None
+    read: int = 0
+    log: Path = field(default_factory=Path)
+
+
+class Agent(threading.Thread):
+    """Looks at all tasks again and again.
+
+    Args:
+        folder: For logs, and for what members of a hive read.
+        url: Of the server.
+        clock: How long things take.
+        hive: Where members are, many in one process; each is a process of its own when None.
+    """
+
+    def __init__(self, folder: Path, url: str, clock: Clock, hive: Hive | None) -> None:
+        super().__init__(name="agent", daemon=True)
+        self.folder, self.url, self.clock, self.hive = folder, url, clock, hive
+        self.known: dict[str, Running] = {}
+        self._over = threading.Event()
+        self._pumped = 0.0
+
+    def run(self) -> None:
+        """Look until told to end."""
+        while not self._over.wait(TICK):
+            states = self._hive_states()
+            for task in ecs.all_tasks():
+                try:
+                    self._look(task, states)
+                except Exception as error:
+                    print(f"agent: {task.task_arn}: {error!r}", file=sys.stderr, flush=True)
+            if time.monotonic() - self._pumped > 0.5:
+                self._pumped = time.monotonic()
+                self._share_documents()
+                for task in ecs.all_tasks():
+                    self._pump(task)
+
+    def close(self) -> None:
+        """End all processes."""
+        self._over.set()
+        self.join(10)
+        for running in self.known.values():
+            if running.process is not None and running.process.poll() is None:
+                os.killpg(running.process.pid, signal.SIGKILL)
+                running.process.wait()
+
+    def kill(self, task: Task) -> None:
+        """End a task's process at once, as too little memory does."""
+        running = self.known[task.task_arn]
+        if running.process is not None:
+            os.killpg(running.process.pid, signal.SIGKILL)
+        elif self.hive is not None:
+            self.hive.kill_members(task.started_by, str(running.name))
+
+    def process_ids(self) -> list[int]:
+        """Return the processes of tasks that have not ended."""
+        processes = [each.process for each in self.known.values() if each.process is not None]
+        return [process.pid for process in processes if process.poll() is None]
+
+    # -- one task ----------------------------------------------------------------------------------------
+
+    def _look(self, task: Task, states: Mapping[tuple[str, str], Any]) -> None:
+        now, arn = time.monotonic(), task.task_arn
+        if task.last_status == "STOPPED":
+            return
+        running = self.known.setdefault(arn, Running(born=now, log=self.folder / f"{task.id}.log"))
+        if running.over is not None:
+            if now - running.over >= self.clock.teardown:
+                self._pump(task)
+                ecs.advance(task, "STOPPED")
+            return
+        started = running.process is not None or running.name is not None
+        if not started and task.desired_status == "STOPPED":
+            self._end(task, running, None)
+        elif not started:
+            age = now - running.born
+            if age >= self.clock.provision:
+                ecs.advance(task, "PENDING")
+            if age >= self.clock.provision + self.clock.pull:
+                ecs.advance(task, "ACTIVATING")
+                self._start(task, running)
+        else:
+            self._watch(task, running, states, now)
+
+    def _watch(
+        self, task: Task, running: Running, states: Mapping[tuple[str, str], Any], now: float
+    ) -> None:
+        ended, code = self._exit_code(task, running, states)
+        if ended:
+            self._end(task, running, code)
+            return
+        if task.desired_status != "STOPPED":
+            return
+        timeout = self._container(task).get("stopTimeout", 30)
+        if running.told is None:
+            running.told = now
+            if running.process is not None:
+                running.process.terminate()
+            else:
+                assert self.hive is not None
+                self.hive.ask(op="end", run=task.started_by, names=[running.name])
+        elif now - running.told > timeout and running.process is not None:
+            os.killpg(running.process.pid, signal.SIGKILL)
+
+    def _exit_code(
+        self, task: Task, running: Running, states: Mapping[tuple[str, str], Any]
+    ) -> tuple[bool, int | None]:
+        if running.process is not None:
+            code = running.process.poll()
+            return code is not None, 128 - code if code is not None and code < 0 else code
+        state, code = states.get((task.started_by, running.name), ("running", None))
+        return state == "stopped", code
+
+    def _end(self, task: Task, running: Running, code: int | None) -> None:
+        running.over, running.code = time.monotonic(), code
+        if running.process is not None:
+            try:  # what it has started goes with it, as a container does
+                os.killpg(running.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        ecs.ended(task, code)
+        ecs.advance(task, "DEPROVISIONING")
+
+    def _start(self, task: Task, running: Running) -> None:
+        container, (override,) = self._container(task), task.overrides["containerOverrides"]
+        words = override["command"]
+        if container["image"].startswith("missing"):
+            reason = (
+                f"CannotPullContainerError: pull image manifest: {container['image']}: not found"
+            )
+            ecs.ended(task, None, reason)
+            running.over = time.monotonic()
+            return
+        if self.hive is not None:
+            role, group, name, place = words
+            documents = self._documents(place, task if role == "scheduler" else None)
+            names = documents / "names"
+            if name == "*":  # which it is, the driver tells a moment later
+                known = json.loads(names.read_text()) if names.exists() else {}
+                if task.id not in known:
+                    return
+                name = known[task.id]
+            running.name = name
+            self.hive.ask(
+                op="start",
+                run=task.started_by,
+                role=role,
+                group=group,
+                name=name,
+                documents=str(documents),
+            )
+        else:
+            command = [*container["entryPoint"], *words]
+            with running.log.open("wb") as log:
+                running.process = subprocess.Popen(
+                    [sys.executable if command[0] == "python" else command[0], *command[1:]],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.folder,
+                    env=self._environment(task, container),
+                    start_new_session=True,
+                )
+        ecs.advance(task, "RUNNING")
+
+    def _environment(self, task: Task, container: Mapping[str, Any]) -> dict[str, str]:
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "OMP_NUM_THREADS": "1",
+            "AWS_REGION": task.region_name,
+            "AWS_DEFAULT_REGION": task.region_name,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self.url}/testbed/credentials/{task.id}",
+            "ECS_CONTAINER_METADATA_URI_V4": f"{self.url}/testbed/metadata/{task.id}",
+            "SCALABLE_HASTE": "0.1",
+            **{each["name"]: each["value"] for each in container.get("environment", [])},
+        }
+
+    def _container(self, task: Task) -> dict[str, Any]:
+        backend = ecs_backends[task._account_id][task.region_name]
+        definition = backend.describe_task_definition(task.task_definition_arn)
+        return definition.container_definitions[0]  # type: ignore[no-any-return]
+
+    # -- logs --------------------------------------------------------------------------------------------
+
+    def _pump(self, task: Task) -> None:
+        """Bring what a task has written to CloudWatch."""
+        running = self.known.get(task.task_arn)
+        if running is None or not running.log.is_file():
+            return
+        with running.log.open("rb") as file:
+            file.seek(running.read)
+            text = file.read()
+        whole, newline, _ = text.rpartition(b"\n")
+        if not newline and running.over is None:
+            return
+        running.read += len(whole) + len(newline)
+        options = self._container(task)["logConfiguration"]["options"]
+        backend = logs_backends[task._account_id][task.region_name]
+        group = backend.groups.get(options["awslogs-group"])
+        if group is None:
+            return
+        stream = f"{options['awslogs-stream-prefix']}/member/{task.id}"
+        if stream not in group.streams:
+            backend.create_log_stream(options["awslogs-group"], stream)
+        moment = int(time.time() * 1000)
+        events = [
+            {"timestamp": moment, "message": line}
+            for line in whole.decode("utf-8", "replace").splitlines()
+            if line
+        ]
+        if events:
+            backend.put_log_events(options["awslogs-group"], stream, events)
+
+    # -- members in a hive -------------------------------------------------------------------------------
+
+    def _hive_states(self) -> dict[tuple[str, str], Any]:
+        if self.hive is None:
+            return {}
+        runs = {t.started_by for t in ecs.all_tasks() if t.last_status != "STOPPED"}
+        return {
+            (run, name): state
+            for run in runs
+            for name, state in self.hive.ask(op="look", run=run).items()
+        }
+
+    def _documents(self, place: str, scheduler: Task | None) -> Path:
+        """Return the folder with the documents of a run; a scheduler's has its own address in it."""
+        name = place.strip("/").replace("/", "_")
+        folder = self.folder / (f"{name}-{scheduler.id}" if scheduler else name)
+        if not folder.exists():
+            folder.mkdir()
+            (folder / ".place").write_text(place)
+            if scheduler is not None:
+                address = ecs.interface(scheduler)["privateIPv4Address"]
+                (folder / ".listen").write_text(address)
+            self._share(folder)
+        return folder
+
+    def _share_documents(self) -> None:
+        if self.hive is not None:
+            for mark in self.folder.glob("*/.place"):
+                self._share(mark.parent)
+
+    def _share(self, folder: Path) -> None:
+        """Put documents from Parameter Store into a folder, where members in the hive find them."""
+        from scalable_aws.reader import unpack
+
+        place = (folder / ".place").read_text()
+        found = [
+            (name, parameter.value.removeprefix("kms:alias/aws/ssm:"))
+            for backends in ssm_backends.values()
+            for backend in backends.values()
+            for name in backend._parameters.get_keys_beginning_with(place + "/", True)
+            if (parameter := backend.get_parameter(name)) is not None
+        ]
+        for key, text in unpack(found).items():
+            path = folder / key.replace("/", ".")
+            if path.exists() and key != "names":
+                continue
+            if key == "run" and (folder / ".listen").exists():
+                text = json.dumps({**json.loads(text), "listen": (folder / ".listen").read_text()})
+            aside = path.with_name(f".{path.name}.new")
+            aside.write_text(text)
+            aside.replace(path)

@@ -1,0 +1,256 @@
+"""The local AWS: moto's server, corrected, with an agent that runs members, a recorder and faults on demand.
+
+What AWS does not have is below ``/testbed/``:
+
+    GET  calls                the calls so far: service, action, parameters, status, access key, time
+    POST forget               drops them
+    POST capacity             {"FARGATE_SPOT": 3}: so many tasks at one time; an empty object for no limits
+    POST interrupt            {"tasks": [arn, ...], "code": "SpotInterruption"}: what Spot does to them
+    POST kill                 {"tasks": [arn, ...]}: what too little memory does to them
+    POST faults               [{"service": "ecs", "action": "RunTask", "code": "ThrottlingException",
+                              "status": 400, "share": 0.1, "seconds": 0, "times": null, "key": null}, ...]
+    POST assassin             {"key": "AKIA...", "after": 7, "pid": 4711}: SIGKILL after that user's 7th call has
+                              been carried out, before it is answered
+    GET  metadata/<task>      what a container of a task asks about itself
+    GET  credentials/<task>   those of a task's role
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+import urllib.parse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+os.environ.setdefault("AWS_ACCESS_KEY_ID", "testing")
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "testing")
+
+from aws import ecs  # noqa: E402
+from aws.agent import Agent, Clock  # noqa: E402
+from moto.moto_server.werkzeug_app import (  # noqa: E402
+    DomainDispatcherApplication,
+    create_backend_app,
+)
+from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
+
+from scalable_core.testing import Hive  # noqa: E402
+
+#: Bodies of S3 are data; so much of them is noted.
+_NOTED = 20000
+
+
+@dataclass
+class Call:
+    """One call as the server saw it."""
+
+    time: float
+    key: str
+    service: str
+    action: str
+    parameters: str
+    status: int = 0
+
+
+class LocalAws:
+    """The server with its agent, as a context manager.
+
+    Args:
+        folder: For logs of members.
+        port: To listen on; any that is free when 0.
+        clock: How long the service takes.
+        hive: Members are many in one process, instead of a process each.
+    """
+
+    def __init__(self, folder: Path, port: int, clock: Clock, *, hive: bool) -> None:
+        self.calls: list[Call] = []
+        self.faults: list[dict[str, Any]] = []
+        self.assassins: list[dict[str, Any]] = []
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._lock = threading.Lock()
+        ecs.correct()
+        self._server = make_server(
+            "127.0.0.1", port, self._answer, threaded=True, request_handler=_Handler
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._hive = Hive(folder / "hive.log") if hive else None
+        self.agent = Agent(folder, self.url, clock, self._hive)
+
+    def serve(self) -> None:
+        """Serve until `close`."""
+        self.agent.start()
+        self._server.serve_forever()
+
+    def close(self) -> None:
+        """End all members."""
+        self.agent.close()
+        if self._hive is not None:
+            self._hive.close()
+
+    # -- answers -----------------------------------------------------------------------------------------
+
+    def _answer(self, environ: dict[str, Any], start: Any) -> Any:
+        path = environ["PATH_INFO"]
+        if path.startswith("/testbed/"):
+            return self._control(path.removeprefix("/testbed/"), environ, start)
+        if path.startswith("/moto-api"):
+            return self._app(environ, start)
+        call = _note(environ)
+        with self._lock:
+            self.calls.append(call)
+            fault = self._fault(call)
+        if fault is not None:
+            time.sleep(fault.get("seconds") or 0)
+            if fault.get("code"):
+                call.status = fault.get("status") or 400
+                self._strike(call)
+                return _refuse(call, fault["code"], start)
+        status: list[str] = []
+
+        def begin(line: str, headers: Any, info: Any = None) -> Any:
+            status.append(line)
+            return start(line, headers, info)
+
+        answer = list(self._app(environ, begin))
+        call.status = int(status[0].split()[0])
+        self._strike(call)
+        return answer
+
+    def _fault(self, call: Call) -> dict[str, Any] | None:
+        for fault in self.faults:
+            fits = all(
+                fault.get(name) in (None, getattr(call, name))
+                for name in ("service", "action", "key")
+            )
+            if fits and fault.get("times") != 0 and random.random() < fault.get("share", 1.0):
+                if fault.get("times"):
+                    fault["times"] -= 1
+                return fault
+        return None
+
+    def _strike(self, call: Call) -> None:
+        """Kill a driver whose time has come."""
+        with self._lock:
+            for assassin in self.assassins:
+                if assassin["key"] == call.key:
+                    assassin["after"] -= 1
+                    if assassin["after"] == 0:
+                        os.kill(assassin["pid"], signal.SIGKILL)
+
+    def _control(self, path: str, environ: dict[str, Any], start: Any) -> Any:
+        word, _, rest = path.partition("/")
+        if environ["REQUEST_METHOD"] == "POST":
+            size = int(environ.get("CONTENT_LENGTH") or 0)
+            data = json.loads(environ["wsgi.input"].read(size) or b"null")
+            answer = getattr(self, f"_post_{word}")(data)
+        else:
+            answer = getattr(self, f"_get_{word}")(rest)
+        text = json.dumps(answer).encode()
+        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(text)))])
+        return [text]
+
+    def _get_calls(self, _: str) -> Any:
+        return [asdict(call) for call in self.calls]
+
+    def _get_processes(self, _: str) -> Any:
+        return self.agent.process_ids()
+
+    def _get_metadata(self, task: str) -> Any:
+        (found,) = (each for each in ecs.all_tasks() if each.id == task)
+        address = ecs.interface(found)["privateIPv4Address"]
+        return {
+            "Name": "member",
+            "Labels": {"com.amazonaws.ecs.task-arn": found.task_arn},
+            "Networks": [{"NetworkMode": "awsvpc", "IPv4Addresses": [address]}],
+        }
+
+    def _get_credentials(self, task: str) -> Any:
+        return {
+            "RoleArn": "",
+            "AccessKeyId": f"ASIA{task[:16].upper().replace('-', '')}",
+            "SecretAccessKey": "member",
+            "Token": "member",
+            "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600)),
+        }
+
+    def _post_forget(self, _: Any) -> None:
+        self.calls.clear()
+
+    def _post_capacity(self, limits: dict[str, int]) -> None:
+        ecs.capacity.clear()
+        ecs.capacity.update(limits)
+
+    def _post_clock(self, seconds: dict[str, float]) -> None:
+        self.agent.clock = Clock(**seconds)
+
+    def _post_faults(self, faults: list[dict[str, Any]]) -> None:
+        self.faults = faults
+
+    def _post_assassin(self, order: dict[str, Any]) -> None:
+        self.assassins.append(order)
+
+    def _post_interrupt(self, order: dict[str, Any]) -> None:
+        for task in ecs.all_tasks():
+            if task.task_arn in order["tasks"]:
+                code = order.get("code", "SpotInterruption")
+                ecs.ask_to_stop(task, "Your Spot Task was interrupted.", code)
+
+    def _post_kill(self, order: dict[str, Any]) -> None:
+        for task in ecs.all_tasks():
+            if task.task_arn in order["tasks"]:
+                self.agent.kill(task)
+
+
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *words: Any) -> None:
+        pass
+
+
+def _note(environ: dict[str, Any]) -> Call:
+    """Return a request as a call, and leave its body to be read again."""
+    import io
+
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    said = environ.get("HTTP_AUTHORIZATION", "")
+    scope = said.partition("Credential=")[2].partition(",")[0].split("/")
+    key, service = (scope[0], scope[3]) if len(scope) == 5 else ("", "")
+    body = b""
+    if service != "s3" and service:
+        body = environ["wsgi.input"].read(size)
+        environ["wsgi.input"] = io.BytesIO(body)
+    text = body.decode("utf-8", "replace")[:_NOTED]
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    action = target.rpartition(".")[2]
+    if service == "s3":
+        action, text = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    elif not action:
+        fields = urllib.parse.parse_qs(text)
+        action = fields.get("Action", [environ["REQUEST_METHOD"]])[0]
+    return Call(time.time(), key, service, action, text)
+
+
+def _refuse(call: Call, code: str, start: Any) -> Any:
+    if call.service in ("ec2", "iam", "sts"):
+        error = f"<Error><Code>{code}</Code><Message>as told</Message></Error>"
+        outer = "<Response><Errors>{}</Errors></Response>"
+        if call.service != "ec2":
+            outer = "<ErrorResponse>{}</ErrorResponse>"
+        kind, text = "text/xml", outer.format(error)
+    elif call.service == "s3":
+        kind = "application/xml"
+        text = f"<Error><Code>{code}</Code><Message>as told</Message></Error>"
+    else:
+        kind = "application/x-amz-json-1.1"
+        text = json.dumps({"__type": code, "message": "as told"})
+    data = text.encode()
+    start(f"{call.status} Refused", [("Content-Type", kind), ("Content-Length", str(len(data)))])
+    return [data]
