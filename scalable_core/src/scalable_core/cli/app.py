@@ -30,7 +30,7 @@ COMMANDS = {
     "status": Entry("scalable_core.cli.commands.status", "List what is running, and what it costs an hour."),
     "logs": Entry("scalable_core.cli.commands.logs", "Print what the workers of a run wrote."),
     "down": Entry("scalable_core.cli.commands.down", "End a run, or all, and remove what they have created."),
-    "doctor": Entry("scalable_core.cli.commands.doctor", "Look at all that a run needs, and say what mends it."),
+    "doctor": Entry("scalable_core.cli.commands.doctor", "Look at all that a run needs; say what mends it."),
     "runs": Entry("scalable_core.cli.commands.runs", "List the runs of this project."),
     "report": Entry("scalable_core.cli.commands.report", "Say what happened in a run."),
     "advise": Entry("scalable_core.cli.commands.advise", "Advise memory, time and workers for a task."),
