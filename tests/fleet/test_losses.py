@@ -62,9 +62,7 @@ def test_a_worker_that_is_told_to_end_hands_over_what_it_holds(
     assert victim not in fleet.members("analysis")
 
 
-def test_a_lost_scheduler_ends_the_run_with_one_sentence(
-    make_plan, subprocess_launcher, start, monkeypatch
-):
+def test_a_lost_scheduler_ends_the_run_with_one_sentence(make_plan, subprocess_launcher, start):
     """Who waits for results hears what has become of the scheduler."""
     from scalable_core.session.client import ScalableClient
 
@@ -83,11 +81,13 @@ def test_a_lost_scheduler_ends_the_run_with_one_sentence(
     assert fleet.failure is caught.value
 
 
-def test_a_fleet_ends_by_itself_when_its_driver_is_gone(tmp_path, hive, wait_until):
+@pytest.mark.parametrize("limits", ["no_driver=2.0", "lifetime=15.0, no_driver=600.0"])
+def test_a_fleet_ends_by_itself_when_its_driver_is_gone(tmp_path, hive, wait_until, limits):
     """After kill -9 of the driver nobody stops anything, and still nothing is left."""
-    _driver_killed(tmp_path, hive, "no_driver=2.0")
+    run = f"run-orphan-{limits[:4]}"
+    _driver_killed(tmp_path, hive, run, limits)
 
-    wait_until(lambda: not hive.alive("run-orphan"), timeout=60)
+    wait_until(lambda: not hive.alive(run), timeout=60)
 
 
 def test_a_fleet_ends_at_its_lifetime_even_if_it_is_driven(
@@ -109,7 +109,7 @@ def test_a_fleet_without_work_ends_by_itself(make_plan, hive_launcher, start, hi
     wait_until(lambda: not hive.alive(fleet.fleet.run), timeout=60)
 
 
-def _driver_killed(tmp_path, hive, limits):
+def _driver_killed(tmp_path, hive, run, limits):
     import subprocess
     import sys
     from pathlib import Path
@@ -129,7 +129,7 @@ from distributed import Client
 
 if __name__ == "__main__":
     here = Path({str(tmp_path)!r})
-    context = HookContext(project="test", run="run-orphan", run_dir=here / "run-orphan")
+    context = HookContext(project="test", run={run!r}, run_dir=here / "run")
     fleet = FleetCluster(conftest._make_plan(3), HiveLauncher(here / "hive", {hive.port}), context,
                          eager=True, limits=Limits({limits}))
     client = Client(fleet)
@@ -139,4 +139,4 @@ if __name__ == "__main__":
     )
     ended = subprocess.run([sys.executable, program], timeout=120, check=False)
     assert ended.returncode == -9
-    assert len(hive.alive("run-orphan")) == 4
+    assert len(hive.alive(run)) == 4

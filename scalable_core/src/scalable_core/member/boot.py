@@ -134,8 +134,11 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
                 told.set_result(data)
             return run["code"]
 
+        def not_yet() -> None:
+            """Answer workers that are here before the driver; without an answer they would wait."""
+
         server = distributed.core.Server(
-            handlers={"scalable_take_code": take},
+            handlers={"scalable_take_code": take, "scalable_code": not_yet},
             connection_args=security.get_connection_args("scheduler"),
         )
         await server.listen(
