@@ -1,4 +1,4 @@
-"""Many members in one process that is nobody's child of importance: it lives on when a driver is killed.
+"""Many members in one process of their own: it lives on when a driver is killed, and ends with who started it.
 
 `Hive` is the process, started with ``python -m scalable_core.testing.hive``; it speaks JSON, a line each way,
 on a port of this machine. Its members are real schedulers and workers of Dask, without nannies, which find the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -256,7 +257,9 @@ async def _main(place: Path) -> None:
     port = server.sockets[0].getsockname()[1]
     place.with_suffix(".new").write_text(str(port))
     place.with_suffix(".new").replace(place)
-    await server.serve_forever()
+    starter = os.getppid()
+    while os.getppid() == starter:
+        await asyncio.sleep(2)
 
 
 if __name__ == "__main__":
