@@ -1,9 +1,9 @@
 """Turns the tasks of a corrected moto into real members: processes, or servers in a hive, with a clock.
 
 A task goes PROVISIONING, PENDING, ACTIVATING, RUNNING as the clock says; then its container's command is run
-as a process that has the task's own loopback address, its metadata and its role's credentials, and nothing else
-of this machine but Python. It gets SIGTERM when it is meant to stop and SIGKILL after its stop timeout; its exit
-code and its output go where ECS and CloudWatch would put them.
+as a process that has the task's own loopback address, its metadata and its role's credentials, and nothing
+else of this machine but Python. It gets SIGTERM when it is meant to stop and SIGKILL after its stop timeout;
+its exit code and its output go where ECS and CloudWatch would put them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aws import ecs
 from moto.ecs.models import Task, ecs_backends
 from moto.logs.models import logs_backends
 from moto.ssm.models import ssm_backends
 
+from aws import ecs
 from scalable_core.testing import Hive
 
 #: Seconds between looks at all tasks.

@@ -9,7 +9,7 @@ What AWS does not have is below ``/testbed/``:
     POST kill                 {"tasks": [arn, ...]}: what too little memory does to them
     POST faults               [{"service": "ecs", "action": "RunTask", "code": "ThrottlingException",
                               "status": 400, "share": 0.1, "seconds": 0, "times": null, "key": null}, ...]
-    POST assassin             {"key": "AKIA...", "after": 7, "pid": 4711}: SIGKILL after that user's 7th call has
+    POST assassin             {"key": "AKIA...", "after": 7, "pid": 4711}: SIGKILL once that user's 7th call has
                               been carried out, before it is answered
     GET  metadata/<task>      what a container of a task asks about itself
     GET  credentials/<task>   those of a task's role
@@ -33,15 +33,15 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "testing")
 os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "testing")
 
-from aws import ecs  # noqa: E402
-from aws.agent import Agent, Clock  # noqa: E402
-from moto.moto_server.werkzeug_app import (  # noqa: E402
+from aws.agent import Agent, Clock
+from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     create_backend_app,
 )
-from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
+from werkzeug.serving import WSGIRequestHandler, make_server
 
-from scalable_core.testing import Hive  # noqa: E402
+from aws import ecs
+from scalable_core.testing import Hive
 
 #: Bodies of S3 are data; so much of them is noted.
 _NOTED = 20000

@@ -100,7 +100,7 @@ def _explain(error: Exception, service: str, operation: str) -> CallError:
 
 
 def _snake(operation: str) -> str:
-    from botocore import xform_name  # type: ignore[import-untyped]  # noqa: TID253
+    from botocore import xform_name
 
     name: str = xform_name(operation)
     return name

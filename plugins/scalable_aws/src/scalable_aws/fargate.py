@@ -29,7 +29,6 @@ from scalable_core.cluster.pace import Bucket
 from scalable_core.errors import ClusterError
 from scalable_core.types import Resource
 
-
 #: Seconds for which a new role may not be known everywhere yet.
 SETTLING = 90.0
 
@@ -55,7 +54,8 @@ class FargateLauncher:
     poll_interval = 2.0
 
     def __init__(self, options: FargateOptions, storage: str | None = None) -> None:
-        self.options, self.region = options, options.region
+        self.options = options
+        self.region: str | None = options.region
         self.data: Mapping[str, Any] = {"region": options.region, "profile": options.profile}
         self._account = Account.of(options)
         self._storage = storage

@@ -41,8 +41,8 @@ async def last_lines(account: Account, group: str, stream: str, lines: int) -> S
     return [str(event["message"]).rstrip("\n") for event in answer["events"]][-lines:]
 
 
-def read_logs(
-    record: ClusterRecord, member: str | None, follow: bool, context: HookContext
+def read(
+    record: ClusterRecord, member: str | None, *, follow: bool, context: HookContext
 ) -> Iterator[LogLine] | None:
     """Return the lines of a run's members in the order of their time; None when there is no log of any.
 

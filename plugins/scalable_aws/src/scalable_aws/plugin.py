@@ -1,13 +1,16 @@
-"""The hooks of the `aws` provider. This version plans, checks and stores; it says that it cannot run yet."""
+"""The hooks of the `aws` provider. Each is a line to where it is done."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from scalable_aws.fleet import find_resources as find_resources
+from scalable_aws.fleet import provision_cluster as provision_cluster
+from scalable_aws.fleet import read_logs as read_logs
+from scalable_aws.fleet import release_cluster as release_cluster
 from scalable_aws.prices import price_snapshot as price_snapshot
-from scalable_core.errors import NotInThisVersionError
 from scalable_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -55,21 +58,6 @@ def variants(plan: types.Plan, context: types.HookContext) -> Sequence[types.Pla
     from scalable_aws.variants import capacity_variants, region_variants
 
     return tuple((region_variants if context.data.get("regions") else capacity_variants)(plan))
-
-
-@hookimpl
-def provision_cluster(plan: types.Plan) -> NoReturn:
-    """Say that this version starts nothing."""
-    said = f"this version of scalable-aws can plan target {plan.target.name!r}, and cannot start it yet"
-    cure = "run with --target local, or install a later version of scalable-aws"
-    raise NotInThisVersionError(said, cure=cure)
-
-
-@hookimpl
-def release_cluster(record: types.ClusterRecord) -> NoReturn:
-    """Say that this version releases nothing, as it starts nothing."""
-    said = f"this version of scalable-aws cannot release the cluster of {record.run}; a later one made it"
-    raise NotInThisVersionError(said, cure="install the version of scalable-aws that started it")
 
 
 @hookimpl

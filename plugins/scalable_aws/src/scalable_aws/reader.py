@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable, Iterable
+from typing import Any
 
 PLACE = ""
 
-# -- what travels -----------------------------------------------------------------------------------------------
+# -- what travels --------------------------------------------------------------------------------------
 import base64  # noqa: E402
 import datetime  # noqa: E402
 import hashlib  # noqa: E402
@@ -26,7 +28,7 @@ import zlib  # noqa: E402
 _documents: dict[str, str] = {}
 
 
-def read(key):  # type: ignore[no-untyped-def]
+def read(key: str) -> str | None:
     """Return a document, or None while it is not there."""
     if key not in _documents:
         try:
@@ -39,47 +41,48 @@ def read(key):  # type: ignore[no-untyped-def]
     return _documents.get(key)
 
 
-def host():  # type: ignore[no-untyped-def]
+def host() -> str:
     """Return this task's own address."""
-    return _task()["Networks"][0]["IPv4Addresses"][0]
+    return str(_task()["Networks"][0]["IPv4Addresses"][0])
 
 
-def name(wait, names):  # type: ignore[no-untyped-def]
+def name(wait: Callable[[str], Any], names: str) -> str:
     """Return the name that this task was given, once the driver knows which tasks there are."""
     own = _task()["Labels"]["com.amazonaws.ecs.task-arn"].rpartition("/")[2]
     while True:
         given = wait("names")
         if own in given:
-            return given[own]
+            return str(given[own])
         del _documents["names"]
         time.sleep(random.uniform(0.5, 3.0))
 
 
-def unpack(parameters):  # type: ignore[no-untyped-def]
+def unpack(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the documents in parameters named ``<number>-<part>-<parts>``; later ones replace earlier ones."""
-    parcels = {}
+    parcels: dict[tuple[int, int], dict[int, str]] = {}
     for path, text in parameters:
-        number, part, parts = path.rpartition("/")[2].split("-")
-        parcels.setdefault((int(number), int(parts)), {})[int(part)] = text
-    documents = {}
+        number, part, parts = map(int, path.rpartition("/")[2].split("-"))
+        parcels.setdefault((number, parts), {})[part] = text
+    documents: dict[str, str] = {}
     for (_, parts), texts in sorted(parcels.items()):
-        if len(texts) == int(parts):
-            packed = "".join(texts[part] for part in range(int(parts)))
+        if len(texts) == parts:
+            packed = "".join(texts[part] for part in range(parts))
             documents.update(json.loads(zlib.decompress(base64.b64decode(packed))))
     return documents
 
 
-def _task():  # type: ignore[no-untyped-def]
-    return json.loads(_get(os.environ["ECS_CONTAINER_METADATA_URI_V4"]))
+def _task() -> dict[str, Any]:
+    return dict(json.loads(_get(os.environ["ECS_CONTAINER_METADATA_URI_V4"])))
 
 
-def _get(url):  # type: ignore[no-untyped-def]
+def _get(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=10) as answer:
-        return answer.read()
+        return bytes(answer.read())
 
 
-def _parameters():  # type: ignore[no-untyped-def]
-    found, token = [], {}
+def _parameters() -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    token: dict[str, str] = {}
     while True:
         body = {"Path": PLACE, "WithDecryption": True, "MaxResults": 10, **token}
         answer = json.loads(_ask("ssm", "AmazonSSM.GetParametersByPath", json.dumps(body).encode()))
@@ -89,13 +92,13 @@ def _parameters():  # type: ignore[no-untyped-def]
         token = {"NextToken": answer["NextToken"]}
 
 
-def _ask(service, target, body):  # type: ignore[no-untyped-def]
+def _ask(service: str, target: str, body: bytes) -> bytes:
     """Send one request, signed as AWS wants it (Signature Version 4)."""
     keys = _credentials()
     region = os.environ["AWS_REGION"]
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     url = os.environ.get("AWS_ENDPOINT_URL") or f"https://{service}.{region}.{domain}"
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")  # noqa: UP017
     headers = {
         "content-type": "application/x-amz-json-1.1",
         "host": url.split("/")[2],
@@ -119,18 +122,18 @@ def _ask(service, target, body):  # type: ignore[no-untyped-def]
     )
     post = urllib.request.Request(url + "/", data=body, headers=headers, method="POST")
     with urllib.request.urlopen(post, timeout=10) as answer:
-        return answer.read()
+        return bytes(answer.read())
 
 
-def _credentials():  # type: ignore[no-untyped-def]
+def _credentials() -> dict[str, str]:
     """Return those of the task's role."""
     url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     if url is None:
         url = "http://169.254.170.2" + os.environ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
-    return json.loads(_get(url))
+    return dict(json.loads(_get(url)))
 
 
-# -- end of what travels ----------------------------------------------------------------------------------------
+# -- end of what travels -------------------------------------------------------------------------------
 
 
 def reader_source() -> str:

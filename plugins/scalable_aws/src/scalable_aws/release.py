@@ -180,10 +180,10 @@ async def _remove_groups(account: Account, project: str, run: str) -> list[dict[
     return [group for group in groups if group not in left]
 
 
-# -- what hooks answer with -------------------------------------------------------------------------------------
+# -- what hooks answer with ----------------------------------------------------------------------------
 
 
-def release_cluster(record: ClusterRecord, context: HookContext, *, provider: str) -> ReleaseReport:
+def release(record: ClusterRecord, context: HookContext, *, provider: str) -> ReleaseReport:
     """Release a run, or with ``standing`` in the context's data what stands for all runs.
 
     Raises:
@@ -203,9 +203,7 @@ def release_cluster(record: ClusterRecord, context: HookContext, *, provider: st
     return ReleaseReport(provider=provider, released=gone, remaining=tuple(left))
 
 
-def find_resources(
-    options: AwsOptions, run: str | None, context: HookContext
-) -> tuple[Resource, ...]:
+def find(options: AwsOptions, run: str | None, context: HookContext) -> tuple[Resource, ...]:
     """Return what carries the project's tags: of a run, or of all runs and what stands.
 
     Raises:
@@ -213,7 +211,7 @@ def find_resources(
     """
     from scalable_aws import client as aws
 
-    async def find() -> list[Resource]:
+    async def look() -> list[Resource]:
         account = Account.of(options)
         if run is not None:
             return await find_of_run(account, context.project, run)
@@ -222,7 +220,7 @@ def find_resources(
         )
         return [resource for part in found for resource in part]
 
-    return tuple(aws.run(find(), deadline=context.deadline))
+    return tuple(aws.run(look(), deadline=context.deadline))
 
 
 async def find_standing(account: Account, project: str) -> list[Resource]:

@@ -71,7 +71,9 @@ def size_of(group: MemberGroup, options: FargateOptions) -> FargateSize:
     return size
 
 
-def hourly(size: FargateSize, options: FargateOptions, *, spot: bool, disk: int | None) -> float | None:  # fmt: skip
+def hourly(
+    size: FargateSize, options: FargateOptions, *, spot: bool, disk: int | None
+) -> float | None:
     """Return USD an hour of one task; None when a price is unknown."""
     book, arm = price_book(options.region), options.architecture == "arm64"
     parts = [
@@ -219,7 +221,7 @@ def run_task(
 
 def member_of(task: Mapping[str, Any], name: str, offer: Offer | None) -> Member:
     """Return what ``DescribeTasks`` says of one task."""
-    container = next(iter(task.get("containers", [])), {})
+    container: Mapping[str, Any] = next(iter(task.get("containers", [])), {})
     code = task.get("stopCode")
     state = _STATES.get(task["lastStatus"], "pending")
     reason = container.get("reason") or task.get("stoppedReason")

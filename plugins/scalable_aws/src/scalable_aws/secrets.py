@@ -1,7 +1,7 @@
 """The run's documents in SSM Parameter Store, encrypted, below one path that only members of the project read.
 
-Documents that are published together travel as one parcel: JSON, compressed, cut into parameters of the standard
-tier (4 KB each, free of charge), named ``<path>/<number>-<part>-<parts>``.
+Documents that are published together travel as one parcel: JSON, compressed, cut into parameters of the
+standard tier (4 KB each, free of charge), named ``<path>/<number>-<part>-<parts>``.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def execution_policy(project: str) -> list[dict[str, Any]]:
 def task_policy(project: str, storage: str | None) -> list[dict[str, Any]]:
     """Return the statements of the role that members have: their run's documents, and the project's storage."""
     parameters = f"arn:aws:ssm:*:*:parameter{secrets_path(project)}/*"
-    statements = [
+    statements: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": parameters},
     ]
     if storage and storage.startswith("s3://"):

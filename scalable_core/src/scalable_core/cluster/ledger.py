@@ -176,6 +176,35 @@ def read_stored_record(storage: Storage, run: str) -> ClusterRecord | None:
     return _record(data, read_stored_ledger(storage, run))
 
 
+def close_entries(
+    folder: Path, run: str, storage: Storage | None, left: Iterable[Resource]
+) -> None:
+    """Say that all is gone but what is left, wherever the ledger of a run is; for who ends another's run.
+
+    Args:
+        folder: The run's folder, where it is on this machine.
+        run: The run's id.
+        storage: The project's storage, if it has one.
+        left: What the service still shows.
+    """
+    there = {(each.kind, each.id) for each in left}
+    kept = [read_ledger(folder)] + ([read_stored_ledger(storage, run)] if storage else [])
+    gone = {
+        (entry.resource.kind, entry.resource.id)
+        for entries in kept
+        for entry in entries
+        if not {(entry.resource.kind, each) for each in (entry.resource.id, entry.made)} & there
+    }
+    now = time.time()
+    lines = [{"what": "gone", "time": now, "kind": kind, "id": name} for kind, name in sorted(gone)]
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
+    if text and (folder / FILE).exists():
+        _end_last_line(folder / FILE)
+        _append_forced(folder / FILE, text)
+    if text and storage is not None:
+        storage.put_if_absent(f".runs/{run}/ledger/999999-{uuid.uuid4().hex[:8]}.jsonl", text)
+
+
 @frozen(kw_only=True)
 class Reconciliation:
     """What is to be done about a run whose process is gone.
@@ -237,7 +266,9 @@ def _record(data: dict[str, Any], entries: Iterable[Entry]) -> ClusterRecord:
     if data.pop("schema", None) != RECORD_SCHEMA:
         raise ValueError(f"this is not a record of format {RECORD_SCHEMA}")
     record = from_data(data, ClusterRecord)
-    return evolve(record, resources=tuple(entry.resource for entry in entries))
+    # Under the service's own ids, where they are known: so does the service show them.
+    found = (evolve(each.resource, id=each.made or each.resource.id) for each in entries)
+    return evolve(record, resources=tuple(found))
 
 
 def _plain(resource: Resource) -> dict[str, Any]:

@@ -214,12 +214,13 @@ def end_run(found: FoundRun, project: Project, *, host: PluginHost) -> ReleaseRe
     context = project.context(run=record.run, run_dir=folder if folder.is_dir() else None)
     report = host.release_cluster(record, evolve(context, deadline=None))
     target = next((t for t in project.targets if t.name == record.target), None)
-    if target is None or target.provider != record.provider:
-        return report
-    left = host.find_resources(target, record.run, context)
-    known = {(each.kind, each.id) for each in report.remaining}
-    more = tuple(each for each in left if (each.kind, each.id) not in known)
-    return evolve(report, remaining=(*report.remaining, *more))
+    if target is not None and target.provider == record.provider:
+        left = host.find_resources(target, record.run, context)
+        known = {(each.kind, each.id) for each in report.remaining}
+        more = tuple(each for each in left if (each.kind, each.id) not in known)
+        report = evolve(report, remaining=(*report.remaining, *more))
+    ledger.close_entries(folder, record.run, project.storage, report.remaining)
+    return report
 
 
 def end_standing(found: Found, project: Project, *, host: PluginHost) -> list[ReleaseReport]:
