@@ -1,4 +1,4 @@
-"""What holds for every cloud of this version: it plans, it says what it cannot do, and it loads no SDK."""
+"""What holds for the clouds of this version: they plan, say what they cannot do, and load no SDK."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("target", "codes", "maximum"),
-    [("aws", ["W1100", "W1114"], 10), ("gcp", ["W1200", "W1209"], 20), ("local", [], 4)],
+    [("aws", ["W1114"], 10), ("gcp", ["W1200", "W1209"], 20), ("local", [], 4)],
 )
 def test_the_tutorial_plans_for_each_of_its_targets(tutorial, host, target, codes, maximum):
     """Without an error, and with a bill that is nothing on this machine alone."""
@@ -76,9 +76,9 @@ def test_the_tutorial_plans_for_each_of_its_targets(tutorial, host, target, code
     assert (group.cpus, group.memory, group.threads) == (4, 16 * 2**30, 4)
 
 
-@pytest.fixture(params=sorted(TARGETS))
+@pytest.fixture(params=["gcp", "kubernetes"])
 def plan(request, read) -> Plan:
-    """A plan for each cloud."""
+    """A plan for each cloud that nothing runs on yet."""
     return build_plan(read(TARGETS[request.param]), environ={})
 
 

@@ -34,7 +34,8 @@ def main() -> None:
     print(f"export AWS_ENDPOINT_URL={aws.url}")
     print("export AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing")
     print("export AWS_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true")
-    print("export SCALABLE_CALLER_ADDRESS=127.0.0.1/32", flush=True)
+    print("export SCALABLE_CALLER_ADDRESS=127.0.0.1/32")
+    print(f"export SOLAR_IMAGE={aws.url.removeprefix('http://')}/solar:1.0", flush=True)
     try:
         aws.serve()
     finally:

@@ -175,7 +175,7 @@ class Agent(threading.Thread):
     def _start(self, task: Task, running: Running) -> None:
         container, (override,) = self._container(task), task.overrides["containerOverrides"]
         words = override["command"]
-        if container["image"].startswith("missing"):
+        if "missing" in container["image"]:
             reason = (
                 f"CannotPullContainerError: pull image manifest: {container['image']}: not found"
             )

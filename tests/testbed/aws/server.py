@@ -11,6 +11,7 @@ What AWS does not have is below ``/testbed/``:
                               "status": 400, "share": 0.1, "seconds": 0, "times": null, "key": null}, ...]
     POST assassin             {"key": "AKIA...", "after": 7, "pid": 4711}: SIGKILL once that user's 7th call has
                               been carried out, before it is answered
+    GET  processes            ids of the members that are processes
     GET  metadata/<task>      what a container of a task asks about itself
     GET  credentials/<task>   those of a task's role
 """
@@ -40,7 +41,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from aws import ecs
+from aws import ecs, registry
 from scalable_core.testing import Hive
 
 #: Bodies of S3 are data; so much of them is noted.
@@ -100,6 +101,8 @@ class LocalAws:
         path = environ["PATH_INFO"]
         if path.startswith("/testbed/"):
             return self._control(path.removeprefix("/testbed/"), environ, start)
+        if path.startswith("/v2/"):
+            return registry.answer(path, start)
         if path.startswith("/moto-api"):
             return self._app(environ, start)
         call = _note(environ)

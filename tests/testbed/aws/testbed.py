@@ -33,8 +33,8 @@ class Testbed:
                 words, stdout=subprocess.PIPE, stderr=log, text=True, env=environ
             )
         assert self.process.stdout is not None
-        lines = [self.process.stdout.readline() for _ in range(4)]
-        assert lines[3], (folder / "server.log").read_text()
+        lines = [self.process.stdout.readline() for _ in range(5)]
+        assert lines[4], (folder / "server.log").read_text()
         pairs = [word.partition("=") for line in lines for word in line.split()[1:]]
         #: What is to be exported.
         self.environment = {name: value for name, _, value in pairs}

@@ -26,7 +26,7 @@ def target_problems(target: Target) -> list[Problem]:
     """Return everything found; places are relative to the target."""
     options: AwsOptions = target.options
     return [
-        _warning("W1100", "provider", "this version of scalable-aws plans, and cannot run yet"),
+        *_kind(target),
         *_place(options),
         *_sizes(options),
         *_disk(options),
@@ -37,6 +37,12 @@ def target_problems(target: Target) -> list[Problem]:
         *_image(options),
         *(_cluster(options) if isinstance(options, EksOptions) else ()),
     ]
+
+
+def _kind(target: Target) -> Iterator[Problem]:
+    if target.cluster_type not in (None, "fargate"):
+        text = f"this version of scalable-aws plans for {target.cluster_type}, and cannot run there yet"
+        yield _warning("W1100", "cluster_type", text)
 
 
 def _place(options: AwsOptions) -> Iterator[Problem]:
