@@ -65,7 +65,8 @@ def main() -> None:
         limits = Limits(lifetime=3600.0, join=1800.0)
         fleet = FleetCluster(make_plan(members), launcher, context, eager=True, limits=limits)
         client = Client(fleet, timeout=120)
-        client.wait_for_workers(members, timeout=1500)
+        while len(fleet.scheduler_info["workers"]) < members:  # pushed: asking would cost more
+            time.sleep(0.1)
         start, start_cpu = time.monotonic() - began, time.process_time() - cpu
         polls = launcher.count("poll")
         began, cpu = time.monotonic(), time.process_time()

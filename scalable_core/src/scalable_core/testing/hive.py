@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +121,20 @@ class HiveLauncher(LoopbackLauncher):
             return json.loads(await reader.readline())
 
 
+class _SharedThreads(ThreadPoolExecutor):
+    """Threads of all workers together: one for each of a thousand would fight over one interpreter."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Stay: the worker that closes is not the only one."""
+
+
 class _Keeper:
     """Inside the process: keeps the members of all runs."""
 
     def __init__(self) -> None:
         self.tasks: dict[tuple[str, str], asyncio.Task[int]] = {}
         self.servers: dict[tuple[str, str], Any] = {}
+        self._threads = _SharedThreads(64)
         self._closing: set[asyncio.Future[Any]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -211,6 +220,7 @@ class _Keeper:
             nthreads=order["worker"]["nthreads"],
             resources=order["worker"]["resources"],
             memory_limit=0,
+            executor=self._threads,
             death_timeout=limits["join"],
             dashboard=False,
         )
