@@ -28,6 +28,7 @@ What a member runs
       reader that knows it beforehand may give by itself: ``"tls://host:port"`` with the quotation marks);
     * ``contact()``, when it is defined, returns the address under which others reach this member;
     * ``host()``, when it is defined, returns this member's own address: it then listens there and nowhere else;
+    * ``port()``, when it is defined, returns the one port at which the worker listens, where not all are open;
     * ``name(wait, names)``, when it is defined, returns the worker's own name where one call of `launch` starts
       many members with one command line; ``wait(key)`` waits for a document and returns what its JSON says;
     * ``notice()``, when it is defined, is asked every few seconds and returns a sentence once the service has

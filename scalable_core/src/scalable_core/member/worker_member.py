@@ -51,7 +51,7 @@ def serve_worker(
         code: Path of the zip.
         scheduler: Its address.
         names: Its own, or several of which it takes a free one.
-        given: The reader's functions: maybe ``contact``, ``host`` and ``notice``.
+        given: The reader's functions: maybe ``contact``, ``host``, ``port`` and ``notice``.
     """
     # Dask ends at once with what it holds when it is told to; it is handed over first, here.
     os.environ.update(order.get("env", {}))
@@ -104,6 +104,7 @@ async def _serve(
         name=name,
         security=security,
         host=given["host"]() if given.get("host") else None,
+        worker_port=given["port"]() if given.get("port") else 0,
         contact_address=given["contact"]() if given.get("contact") else None,
         death_timeout=limits["join"],
         local_directory=tempfile.mkdtemp(prefix="scalable-"),
