@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "testbed"))
 
 from aws.faults import FaultProxy  # noqa: E402
+from aws.testbed import Testbed  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -112,3 +113,31 @@ def context(tmp_path: Path) -> HookContext:
         emit = list.append
 
     return HookContext(project="p", run="run-1", workdir=tmp_path, events=Kept())
+
+
+@pytest.fixture(scope="session")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """A local AWS whose members are real servers of Dask, many in one process."""
+    clock = {"provision": 0.1, "pull": 0.1, "teardown": 0.1}
+    with Testbed(tmp_path_factory.mktemp("local-aws"), hive=True, **clock) as bed:
+        yield bed
+
+
+@pytest.fixture(scope="session")
+def real_bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """A local AWS whose members are processes, as containers are."""
+    with Testbed(tmp_path_factory.mktemp("real-aws")) as bed:
+        yield bed
+
+
+@pytest.fixture
+def become(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes this process a new user of a local AWS, and returns the user's access key: become(bed)."""
+
+    def become(bed: Testbed) -> str:
+        key = f"AKIA{uuid.uuid4().hex[:12].upper()}"
+        for name, value in {**bed.environment, "AWS_ACCESS_KEY_ID": key}.items():
+            monkeypatch.setenv(name, value)
+        return key
+
+    return become
