@@ -308,6 +308,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+async def hop(work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine that runs on the background loop, from whatever loop this is."""
+    if asyncio.get_running_loop() is _loop().loop:
+        return await work
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, _loop().loop))
+
+
 def iterate(work: AsyncGenerator[T, None]) -> Iterator[T]:
     """Yield what an asynchronous generator on the background loop yields; it is closed in the end."""
 

@@ -1,16 +1,17 @@
-"""The hooks of the `gcp` provider. This version plans, checks and keeps artifacts; it starts nothing yet."""
+"""The hooks of the `gcp` provider; each leads to the module that does it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from scalable_core.errors import NotInThisVersionError
 from scalable_core.hookspecs import hookimpl
 from scalable_gcp.prices import price_snapshot as price_snapshot
 
 if TYPE_CHECKING:
+    from distributed.deploy.cluster import Cluster
+
     from scalable_core import types
     from scalable_core.types import Artifact, ArtifactRef, HookContext
 
@@ -59,18 +60,29 @@ def variants(plan: types.Plan, context: types.HookContext) -> Sequence[types.Pla
 
 
 @hookimpl
-def provision_cluster(plan: types.Plan) -> NoReturn:
-    """Say that this version starts nothing."""
-    said = f"this version of scalable-gcp can plan target {plan.target.name!r}, and cannot start it yet"
-    cure = "run with --target local, or install a later version of scalable-gcp"
-    raise NotInThisVersionError(said, cure=cure)
+def provision_cluster(plan: types.Plan, context: HookContext) -> Cluster:
+    """Start a fleet of the kind that the target names."""
+    from scalable_gcp.clusters import start_cluster
+
+    return start_cluster(plan, context)
 
 
 @hookimpl
-def release_cluster(record: types.ClusterRecord) -> NoReturn:
-    """Say that this version releases nothing, as it starts nothing."""
-    said = f"this version of scalable-gcp cannot release the cluster of {record.run}; a later one made it"
-    raise NotInThisVersionError(said, cure="install the version of scalable-gcp that started it")
+def release_cluster(record: types.ClusterRecord, context: HookContext) -> types.ReleaseReport:
+    """Remove everything that carries a run's labels, from its record alone."""
+    from scalable_gcp import release
+
+    return release.release_cluster(record, context, provider=NAME)
+
+
+@hookimpl
+def find_resources(
+    target: types.Target, run: str | None, context: HookContext
+) -> Sequence[types.Resource]:
+    """Return what there is of the project, or of one run, found by label."""
+    from scalable_gcp import release
+
+    return release.find_resources(target.options, context.project, run)
 
 
 @hookimpl

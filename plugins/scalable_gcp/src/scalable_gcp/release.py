@@ -1,0 +1,182 @@
+"""The end of a run on Google Cloud, from its record alone, and what there is under a project's labels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from scalable_core.cluster.ledger import Ledger
+from scalable_core.types import ClusterRecord, HookContext, ReleaseReport, Resource
+from scalable_gcp import requests
+from scalable_gcp.cloud import CallError, Cloud, gone
+from scalable_gcp.names import PROJECT, RUN, label, stem
+from scalable_gcp.network import KIND as RULE
+from scalable_gcp.network import delete_rules, find_rules, rule_names
+from scalable_gcp.options import GcpOptions
+from scalable_gcp.secrets import KIND as SECRET
+from scalable_gcp.secrets import delete_secret
+
+#: The noun for a member, whether it is an instance of a pool or a machine.
+MEMBER = "gcp:member"
+#: Seconds until what was asked for last is shown, and between looks.
+SETTLING, LOOKS = 3.0, 3
+
+
+async def release_run(
+    cloud: Cloud, project: str, run: str, *, ledger: Ledger | None = None, sure: bool = False
+) -> list[Resource]:
+    """Remove everything of a run, look again, and return what is left.
+
+    Args:
+        cloud: Where.
+        project: Whose.
+        run: Its id.
+        ledger: Told what is gone; None when nobody keeps one here.
+        sure: Nothing was asked for just now; otherwise the service is given time to show it.
+    """
+    root = stem(project, run)
+    left: list[Resource] = []
+    for look in range(LOOKS):
+        pools, machines = await asyncio.gather(find_pools(cloud, root), find_machines(cloud, run))
+        operations = await asyncio.gather(
+            *(delete_pool(cloud, pool["name"]) for pool in pools),
+            *(delete_machine(cloud, machine) for machine in machines),
+        )
+        if look == 0:
+            rules, _ = await asyncio.gather(
+                delete_rules(cloud, rule_names(root)), delete_secret(cloud, root)
+            )
+            await asyncio.gather(*(cloud.finish("compute", each) for each in rules))
+        for service, operation in filter(None, operations):
+            try:
+                await cloud.finish(service, operation)
+            except CallError as error:
+                if not error.absent:
+                    raise
+        left = await find_of_run(cloud, project, run)
+        if not left and (sure or look):
+            break
+        await asyncio.sleep(SETTLING)
+    if ledger is not None:
+        there = {(each.kind, each.id) for each in left}
+        for kind, names in ((SECRET, (root,)), (RULE, rule_names(root))):
+            await ledger.gone(kind, [name for name in names if (kind, name) not in there])
+    return left
+
+
+async def find_of_run(cloud: Cloud, project: str, run: str | None) -> list[Resource]:
+    """Return what there is of a run, or of all runs of a project, under its labels and names."""
+    owner = f"labels.{PROJECT}={label(project)}"
+    pools, machines, secrets, rules = await asyncio.gather(
+        find_pools(cloud, stem(project, run) if run else "scalable-"),
+        find_machines(cloud, run, None if run else owner),
+        cloud.pages(
+            "secretmanager",
+            f"projects/{cloud.project}/secrets",
+            "secrets",
+            filter=f"labels.{RUN}={label(run)}" if run else owner,
+        ),
+        find_rules(cloud, stem(project, run) if run else "scalable-"),
+    )
+    ours = [pool for pool in pools if pool.get("labels", {}).get(PROJECT) == label(project)]
+    found = [
+        Resource(
+            kind=MEMBER,
+            id=name,
+            region=cloud.region,
+            run=pool.get("labels", {}).get(RUN),
+            created=pool.get("createTime"),
+        )
+        for pool in ours
+        for name in requests.names_of_pool(pool) or [pool["name"]]
+    ]
+    found += [
+        Resource(
+            kind=MEMBER,
+            id=requests.name_of_machine(machine),
+            region=cloud.region,
+            run=machine.get("labels", {}).get(RUN),
+            created=machine.get("creationTimestamp"),
+        )
+        for machine in machines
+    ]
+    found += [
+        Resource(
+            kind=SECRET,
+            id=str(secret["name"]).rpartition("/")[2],
+            run=secret.get("labels", {}).get(RUN),
+        )
+        for secret in secrets
+    ]
+    mark = f"{project}/"
+    found += [
+        Resource(kind=RULE, id=rule["name"], run=rule.get("description", "").rpartition("/")[2])
+        for rule in rules
+        if run or rule.get("description", "").startswith(mark)
+    ]
+    return found
+
+
+async def find_pools(cloud: Cloud, prefix: str) -> list[dict[str, Any]]:
+    """Return the pools whose names begin so, those that are being deleted too."""
+    pools = await cloud.pages("run", f"{cloud.location}/workerPools", "workerPools", pageSize=100)
+    return [pool for pool in pools if pool["name"].rpartition("/")[2].startswith(prefix)]
+
+
+async def find_machines(
+    cloud: Cloud, run: str | None, where: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the machines of a run, in whatever zone, or those that a filter lets through."""
+    path = f"projects/{cloud.project}/aggregated/instances"
+    shown = where or f"labels.{RUN}={label(run or '')}"
+    zones = await cloud.pages("compute", path, "items", filter=shown)
+    return [machine for zone in zones for machine in zone.get("instances", [])]
+
+
+async def delete_pool(cloud: Cloud, name: str) -> tuple[str, dict[str, Any]] | None:
+    """Delete a pool with all its instances; return what it takes, None when it was gone."""
+    operation = await gone(lambda: cloud.call("run", "DELETE", name))
+    return None if operation is None else ("run", operation)
+
+
+async def delete_machine(
+    cloud: Cloud, machine: dict[str, Any]
+) -> tuple[str, dict[str, Any]] | None:
+    """Delete a machine with its disk; return what it takes, None when it was gone."""
+    link = str(machine["selfLink"])
+    path = link[link.index("projects/") :]
+    operation = await gone(lambda: cloud.call("compute", "DELETE", path))
+    return None if operation is None else ("compute", operation)
+
+
+def cloud_of(record: ClusterRecord) -> Cloud:
+    """Return the project and region of a record."""
+    return Cloud(record.data.get("project_id"), str(record.data["region"]))
+
+
+def release_cluster(record: ClusterRecord, context: HookContext, *, provider: str) -> ReleaseReport:
+    """Remove everything that a record's run has, or say what would be removed."""
+    from scalable_gcp import client
+
+    cloud = cloud_of(record)
+
+    async def work() -> tuple[Sequence[Resource], Sequence[Resource]]:
+        found = await find_of_run(cloud, record.project, record.run)
+        if context.dry_run:
+            return found, ()
+        left = await release_run(cloud, record.project, record.run)
+        kept = {(each.kind, each.id) for each in left}
+        known = {(each.kind, each.id): each for each in (*record.resources, *found)}
+        return [each for key, each in known.items() if key not in kept], left
+
+    released, left = client.run(work())
+    return ReleaseReport(provider=provider, released=tuple(released), remaining=tuple(left))
+
+
+def find_resources(options: GcpOptions, project: str, run: str | None) -> list[Resource]:
+    """Return what there is of a project, or of one run, found by label and name."""
+    from scalable_gcp import client
+
+    cloud = Cloud(options.project_id, options.region)
+    return client.run(find_of_run(cloud, project, run))

@@ -1,0 +1,75 @@
+"""Serves the local Google Cloud: ``python tests/testbed/gcp --folder FOLDER``; prints its URL, and what to export."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from instances import Host, settings
+from server import Server
+from services import PROJECT, World
+
+
+def _key(folder: Path, url: str) -> Path:
+    """Write the key of a service account whose tokens come from here."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = folder / "key.json"
+    key = {
+        "type": "service_account",
+        "project_id": PROJECT,
+        "private_key_id": "1",
+        "private_key": private.decode(),
+        "client_email": f"driver@{PROJECT}.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": f"{url}/token",
+    }
+    path.write_text(json.dumps(key))
+    return path
+
+
+async def main() -> None:
+    """Serve until told to end."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder
+    environment = {
+        name: os.environ[name] for name in ("STORAGE_EMULATOR_HOST",) if name in os.environ
+    }
+    host = Host(folder, environment, network=16 + os.getpid() % 200)
+    world = World(host)
+    server = Server(world)
+    await server.start(arguments.port)
+    host._environment.update(settings(server.url))
+    exported = {
+        **settings(server.url),
+        "GOOGLE_APPLICATION_CREDENTIALS": str(_key(folder, server.url)),
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
+        "SCALABLE_IAP_ROOT": f"{server.url}/iap",
+        "GCE_METADATA_HOST": "127.0.0.1:9",
+        "NO_GCE_CHECK": "true",
+    }
+    print(json.dumps({"url": server.url, "environment": exported}), flush=True)
+    over = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, over.set)
+    await over.wait()
+    await world.close()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    asyncio.run(main())

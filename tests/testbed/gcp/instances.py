@@ -1,0 +1,229 @@
+"""Runs what Cloud Run and Compute Engine would run, as processes of this machine, each at an address of its own.
+
+A container is the command of its image run by this Python; a machine does what its cloud-config says, with
+commands such as `docker` that are a few lines of shell here. Both find a metadata server at port 8079 of their own
+address. What they write goes to `log`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Seconds between SIGTERM and SIGKILL on Cloud Run.
+GRACE = 10.0
+
+#: Put first on the path of a worker that nobody may dial: it accepts only what comes from its own address.
+_FORBID = """
+import os, socket
+_port = int(os.environ.get("PORT", "8080"))
+_accept = socket.socket.accept
+def accept(self):
+    while True:
+        connection, peer = _accept(self)
+        own = self.getsockname()
+        if own[1] != _port or peer[0] == own[0]:
+            return connection, peer
+        connection.close()
+socket.socket.accept = accept
+"""
+
+_DOCKER = """#!/bin/bash
+# docker run [options] IMAGE COMMAND...: the image is this machine's Python
+shift
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --rm) shift;;
+    --network|--log-driver|-v|--name) shift 2;;
+    *) break;;
+  esac
+done
+shift
+if [ "$1" = python ]; then shift; set -- "$PYTHON" "$@"; fi
+for word; do set -- "$@" "${word//\\/var\\/lib\\/scalable/$ROOT/var/lib/scalable}"; shift; done
+exec "$@"
+"""
+
+
+@dataclass
+class Instance:
+    """One process with an address."""
+
+    id: str
+    address: str
+    log: Callable[[str], None]
+    metadata: dict[str, str]
+    command: list[str]
+    folder: Path
+    environment: dict[str, str]
+    process: asyncio.subprocess.Process | None = None
+    reader: asyncio.Task[None] | None = None
+    born: float = field(default_factory=time.monotonic)
+    code: int | None = None
+
+    async def start(self) -> None:
+        """Start the process."""
+        self.process = await asyncio.create_subprocess_exec(
+            *self.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=self.folder,
+            env=self.environment,
+            start_new_session=True,
+            limit=2**20,
+        )
+        self.reader = asyncio.ensure_future(self._read())
+
+    async def _read(self) -> None:
+        assert self.process is not None and self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.log(line.decode("utf-8", "replace").rstrip("\n"))
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        assert self.process is not None
+        self.code = await self.process.wait()
+        self.kill()  # what it has started goes with it
+        return self.code
+
+    def kill(self) -> None:
+        """End it at once, with all that it has started."""
+        if self.process is not None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    async def end(self, grace: float = GRACE) -> None:
+        """End it as the service does."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.process.terminate()
+        try:
+            await asyncio.wait_for(self.process.wait(), grace)
+        except TimeoutError:
+            pass
+        self.kill()
+
+
+class Host:
+    """Starts instances, and gives each an address of 127.0.0.0/8.
+
+    Args:
+        folder: For their files.
+        environment: What all have.
+        network: Second number of the addresses, so that two hosts do not meet.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], network: int) -> None:
+        self.folder, self._environment = folder, environment
+        self._network, self._count = network, 0
+        self.forbidden = False
+        tools = folder / "bin"
+        tools.mkdir(parents=True, exist_ok=True)
+        for name, text in {
+            "docker": _DOCKER,
+            "docker-credential-gcr": "#!/bin/bash\n",
+            "shutdown": '#!/bin/bash\ntouch "$ROOT/halted"\n',
+        }.items():
+            (tools / name).write_text(text)
+            (tools / name).chmod(0o755)
+        (folder / "forbid").mkdir(exist_ok=True)
+        (folder / "forbid" / "sitecustomize.py").write_text(_FORBID)
+
+    def address(self) -> str:
+        """Return a new address."""
+        self._count += 1
+        return f"127.{self._network}.{self._count // 250}.{self._count % 250 + 1}"
+
+    def container(self, container: dict[str, Any], **facts: Any) -> Instance:
+        """Return an instance of Cloud Run, not started yet."""
+        address, folder = self.address(), Path(tempfile.mkdtemp(dir=self.folder, prefix="i-"))
+        command = [*container.get("command", []), *container.get("args", [])]
+        command[0] = sys.executable if command[0] == "python" else command[0]
+        environment = self._bare(folder, address)
+        environment["PORT"] = str(container["ports"][0]["containerPort"])
+        for variable in container.get("env", []):
+            environment[variable["name"]] = variable["value"]
+        (folder / "scratch").mkdir()
+        environment["TMPDIR"] = str(folder / "scratch")
+        if self.forbidden:
+            environment["PYTHONPATH"] = str(self.folder / "forbid")
+        metadata = {"instance/network-interfaces/0/ip": address, **facts.pop("metadata")}
+        return Instance(
+            address=address,
+            command=command,
+            folder=folder,
+            environment=environment,
+            metadata=metadata,
+            **facts,
+        )
+
+    def machine(self, user_data: str, **facts: Any) -> Instance:
+        """Return a machine of Compute Engine, not started yet."""
+        from ruamel.yaml import YAML
+
+        address, folder = self.address(), Path(tempfile.mkdtemp(dir=self.folder, prefix="m-"))
+        config = YAML(typ="safe").load(user_data)
+        for file in config["write_files"]:
+            path = folder / file["path"].lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(file["content"])
+        (unit,) = [words[2] for words in config["runcmd"] if words[:2] == ["systemctl", "start"]]
+        text = (folder / "etc/systemd/system" / unit).read_text()
+        (line,) = [each for each in text.splitlines() if each.startswith("ExecStart=")]
+        command = line.partition("=")[2].split()
+        command[-1] = str(folder / command[-1].lstrip("/"))
+        environment = self._bare(folder, address)
+        environment |= {
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "ROOT": str(folder),
+            "PYTHON": sys.executable,
+        }
+        script = folder / "var/lib/scalable/member.sh"
+        script.write_text(script.read_text().replace("HOME=/var", f"HOME={folder}/var"))
+        metadata = {"instance/network-interfaces/0/ip": address, **facts.pop("metadata")}
+        return Instance(
+            address=address,
+            command=command,
+            folder=folder,
+            environment=environment,
+            metadata=metadata,
+            **facts,
+        )
+
+    def _bare(self, folder: Path, address: str) -> dict[str, str]:
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "OMP_NUM_THREADS": "1",
+            "GCE_METADATA_HOST": f"{address}:8079",
+            "SCALABLE_HASTE": "0.1",
+            **self._environment,
+        }
+
+
+def settings(url: str) -> dict[str, str]:
+    """Return the variables by which the APIs are found at a place."""
+    services = ("run", "compute", "secretmanager", "artifactregistry", "cloudresourcemanager")
+    more = ("serviceusage", "logging", "iam")
+    return {
+        f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}": f"{url}/{name}/"
+        for name in (*services, *more)
+    }
+
+
+def dump(data: Any) -> str:
+    """Return data as JSON."""
+    return json.dumps(data, default=str)

@@ -1,0 +1,64 @@
+"""The local Google Cloud as tests use it: a process of its own, and words to it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+
+class Testbed:
+    """Starts ``python tests/testbed/gcp``, as a context manager.
+
+    Args:
+        folder: For its files.
+    """
+
+    __test__ = False
+
+    def __init__(self, folder: Path) -> None:
+        words = [sys.executable, str(Path(__file__).parent), "--folder", str(folder)]
+        with (folder / "server.log").open("wb") as log:
+            self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, (folder / "server.log").read_text()
+        said = json.loads(line)
+        self.url: str = said["url"]
+        #: What is to be exported.
+        self.environment: dict[str, str] = said["environment"]
+
+    def __enter__(self) -> Testbed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def get(self, word: str) -> Any:
+        """Ask for something below ``/testbed/``."""
+        with urllib.request.urlopen(f"{self.url}/testbed/{word}", timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def tell(self, word: str, **data: Any) -> Any:
+        """Say something below ``/testbed/``."""
+        body = json.dumps(data).encode()
+        post = urllib.request.Request(f"{self.url}/testbed/{word}", data=body, method="POST")
+        with urllib.request.urlopen(post, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The requests of drivers so far."""
+        return [call for call in self.get("calls") if call["who"] == "driver"]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What there is."""
+        found: dict[str, Any] = self.get("state")
+        return found
