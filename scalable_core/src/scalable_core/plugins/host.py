@@ -87,15 +87,16 @@ class PluginHost:
         providers = (e for e in self._loader.catalogue.entries if e.kind == "provider")
         return tuple(sorted({e.name for e in providers if not self._loader.is_disabled(e)}))
 
-    def statuses(self, *, load: bool) -> tuple[PluginStatus, ...]:
+    def statuses(self, *, load: bool, name: str | None = None) -> tuple[PluginStatus, ...]:
         """Return one row for each installed plugin, usable or not.
 
         Args:
             load: Also import each and ask it for its options; without it metadata alone are read.
+            name: Only those of this name.
         """
         from scalable_core.plugins.status import plugin_statuses
 
-        return plugin_statuses(self, self._loader, load=load)
+        return plugin_statuses(self, self._loader, load=load, name=name)
 
     def load_command(self, name: str) -> Any:
         """Import the click command of a plugin.

@@ -53,9 +53,12 @@ class PluginStatus:
     cure: str | None = None
 
 
-def plugin_statuses(host: PluginHost, loader: Loader, *, load: bool) -> tuple[PluginStatus, ...]:
+def plugin_statuses(
+    host: PluginHost, loader: Loader, *, load: bool, name: str | None = None
+) -> tuple[PluginStatus, ...]:
     """Return one row for each plugin; with ``load`` each is also imported and asked for its options."""
     entries = [entry for entry in loader.catalogue.entries if loader.home(entry) is entry]
+    entries = [entry for entry in entries if name in (None, entry.name)]
     rows = []
     for entry in entries:
         row = _row(entry, loader)
