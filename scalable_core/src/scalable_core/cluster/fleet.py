@@ -339,8 +339,7 @@ class FleetCluster(Cluster):
         if op == "add":
             self._meet(msg["workers"])
         else:
-            worker = self.scheduler_info["workers"].get(msg)
-            if worker is not None:
+            if (worker := self.scheduler_info["workers"].get(msg)) is not None:
                 self.crew.left(str(worker["name"]))
         super()._update_worker_status(op, msg)
 
@@ -361,7 +360,8 @@ class FleetCluster(Cluster):
         """Tell the scheduler now and then that somebody drives it."""
         while self.status is Status.running:
             with contextlib.suppress(OSError):  # if it is lost, the crew will find out why
-                await self.scheduler_comm.scalable_driver()
+                for news in await self.scheduler_comm.scalable_driver():
+                    self.say("fleet.transport", news)
             await asyncio.sleep(min(BEAT, self.fleet.limits.no_driver / 4))
 
     async def _pass_on_failures(self) -> None:

@@ -143,6 +143,7 @@ class DriverHome:
             security=self._security,
             dashboard=False,
             dashboard_address="127.0.0.1:0",
+            relay=self._run.get("relay"),
             **self._run["scheduler"],
         )
         self._watch = asyncio.ensure_future(self._scheduler.watch())

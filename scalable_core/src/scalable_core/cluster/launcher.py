@@ -29,6 +29,9 @@ What a member runs
     * ``contact()``, when it is defined, returns the address under which others reach this member;
     * ``host()``, when it is defined, returns this member's own address: it then listens there and nowhere else;
     * ``port()``, when it is defined, returns the one port at which the worker listens, where not all are open;
+    * ``relay()``, when it is defined, returns how others reach the worker: ``direct``, through the ``relay``
+      beside the scheduler, or ``auto``, which is direct if the scheduler can dial it; see
+      `scalable_core.cluster.relay`;
     * ``name(wait, names)``, when it is defined, returns the worker's own name where one call of `launch` starts
       many members with one command line; ``wait(key)`` waits for a document and returns what its JSON says;
     * ``notice()``, when it is defined, is asked every few seconds and returns a sentence once the service has
@@ -266,6 +269,9 @@ class Launcher(Protocol):
             members launched. What is not named is not bounded. A launcher bounds what it calls besides with
             `scalable_core.cluster.pace.Bucket`.
         poll_interval: Seconds between polls while something is on its way; it grows when all is quiet.
+        relay: Optional: where workers may be that cannot be reached, ``port`` of the relay beside the
+            scheduler, the first and last of the ``ports`` that it gives to workers, and the seconds of
+            ``patience`` with which the scheduler tries to dial the first.
         data: Plain data, without secrets, from which `release_cluster` can find everything again; complete
             when `open` returns.
     """

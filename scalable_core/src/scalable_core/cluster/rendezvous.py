@@ -42,6 +42,7 @@ def run_document(launcher: Launcher, limits: Limits, code: str) -> dict[str, Any
         "listen": listen,
         "port": port,
         "limits": attrs.asdict(limits),
+        "relay": getattr(launcher, "relay", None),
         "scheduler": {"allowed_failures": ALLOWED_FAILURES},
     }
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from distributed import Status  # noqa: TID253
 
+from scalable_core.cluster.exchange import Exchange
 from scalable_core.cluster.scheduler import GroupScheduler
 from scalable_core.member.boot import MARK
 
@@ -30,6 +31,8 @@ class FleetScheduler(GroupScheduler):
     * ``scalable_code`` gives the code of the run to workers that start;
     * ``scalable_claim`` gives a starting worker one of several names that no other has;
     * ``scalable_driver`` is how the driver says that it is there;
+    * ``scalable_dial`` dials a worker, which thereby learns whether others can reach it;
+    * ``scalable_relay`` is the line of a worker that cannot be reached (see `scalable_core.cluster.relay`);
     * ``scalable_tunnel`` carries connections to the dashboard over the run's own TLS.
 
     When no client is there and the driver has said nothing for ``no_driver`` seconds, or ``lifetime`` is over,
@@ -38,12 +41,21 @@ class FleetScheduler(GroupScheduler):
     Args:
         code: The code of the run, a zip.
         limits: Seconds by name: ``lifetime``, ``idle``, ``no_driver``; 0 for no limit.
+        relay: Port and ports of the relay, and how patiently workers are dialled; None for no relay.
         **kwargs: As of Dask's own scheduler.
     """
 
-    def __init__(self, *, code: bytes, limits: Mapping[str, float], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        code: bytes,
+        limits: Mapping[str, float],
+        relay: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(idle_timeout=limits.get("idle") or None, **kwargs)
         self._code, self._limits = code, limits
+        self._exchange = Exchange(kwargs.get("host") or "", relay)
         self._claimed: dict[str, float] = {}
         self._born = self._driven = time.monotonic()
         self.ended: str | None = None
@@ -52,6 +64,8 @@ class FleetScheduler(GroupScheduler):
             scalable_take_code=self.know_code,
             scalable_claim=self.claim,
             scalable_driver=self.hear_driver,
+            scalable_dial=self._exchange.dial,
+            scalable_relay=self._exchange.serve,
             scalable_tunnel=self.tunnel,
             scalable_fail_group=self.hear_failure,
             scalable_revive_group=self.revive_group,
@@ -78,9 +92,10 @@ class FleetScheduler(GroupScheduler):
                 return name
         return None
 
-    def hear_driver(self) -> None:
-        """Note that the driver is there."""
+    def hear_driver(self) -> list[str]:
+        """Note that the driver is there, and tell it in a sentence each what it has not heard yet."""
         self._driven = time.monotonic()
+        return self._exchange.news()
 
     async def tunnel(self, comm: Any) -> None:
         """Carry a connection to the dashboard, which listens here alone."""
@@ -155,6 +170,7 @@ def serve_scheduler(run: Mapping[str, Any], security: Any, code: str) -> None:
             security=security,
             dashboard=dashboard,
             dashboard_address="127.0.0.1:0",
+            relay=run.get("relay"),
             **run.get("scheduler", {}),
         )
         told = asyncio.Event()

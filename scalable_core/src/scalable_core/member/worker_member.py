@@ -51,7 +51,7 @@ def serve_worker(
         code: Path of the zip.
         scheduler: Its address.
         names: Its own, or several of which it takes a free one.
-        given: The reader's functions: maybe ``contact``, ``host``, ``port`` and ``notice``.
+        given: The reader's functions: maybe ``contact``, ``host``, ``port``, ``relay`` and ``notice``.
     """
     # Dask ends at once with what it holds when it is told to; it is handed over first, here.
     os.environ.update(order.get("env", {}))
@@ -99,13 +99,19 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, tell, "told to end")
     asyncio.get_running_loop().call_later(limits["lifetime"], tell, "its lifetime is over")
     name = names[0] if len(names) == 1 else await _claim(scheduler, security, names)
+    host = given["host"]() if given.get("host") else None
+    port = given["port"]() if given.get("port") else 0
+    contact = given["contact"]() if given.get("contact") else None
+    outlet = await _find_outlet(run, security, scheduler, name, (host, port), given, tell)
+    if outlet is not None:
+        contact = await outlet.open()
     nanny = MemberNanny(
         scheduler,
         name=name,
         security=security,
-        host=given["host"]() if given.get("host") else None,
-        worker_port=given["port"]() if given.get("port") else 0,
-        contact_address=given["contact"]() if given.get("contact") else None,
+        host=host,
+        worker_port=port,
+        contact_address=contact,
         death_timeout=limits["join"],
         local_directory=tempfile.mkdtemp(prefix="scalable-"),
         dashboard=False,
@@ -127,6 +133,8 @@ async def _serve(
     await nanny.close(timeout=2)
     if given.get("notice"):
         watch.cancel()
+    if outlet is not None:
+        outlet.close()
     if told.done():
         return told.result()
     if not nanny.retired:
@@ -138,6 +146,34 @@ def _options(order: Mapping[str, Any]) -> dict[str, Any]:
     script = order.get("preload")
     # With a blank in it, Dask takes the text of a script for one.
     return {**order["worker"], "preload": [] if script is None else [f"# preload\n{script}"]}
+
+
+async def _find_outlet(
+    run: Mapping[str, Any],
+    security: Any,
+    scheduler: str,
+    name: str,
+    own: tuple[Any, int],
+    given: Mapping[str, Any],
+    lost: Callable[[str], None],
+) -> Any:
+    """Return the way by which others reach this worker through the relay; None when they dial it."""
+    way = given["relay"]() if given.get("relay") else None
+    relay = run.get("relay")
+    if relay is None or way in (None, "direct"):
+        return None
+    from scalable_core.cluster.relay import Outlet, await_dial
+
+    args = security.get_connection_args("worker")
+    if way == "auto":
+        async with rpc(scheduler, connection_args=args) as remote:
+
+            def ask(word: str) -> Any:
+                return remote.scalable_dial(name=name, host=own[0], port=own[1], word=word)
+
+            if await await_dial(*own, ask) is None:
+                return None
+    return Outlet(scheduler, args, relay["port"], own, lost)
 
 
 async def _claim(scheduler: str, security: Any, names: Sequence[str]) -> str:
