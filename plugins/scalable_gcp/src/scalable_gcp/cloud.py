@@ -1,4 +1,4 @@
-"""The REST APIs of one project: calls that are tried again where that helps, and operations that are waited for."""
+"""The REST APIs of one project: calls that are tried again where it helps, operations that are waited for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from scalable_core.errors import ClusterError
 
-#: Service to where it is; gcloud's own variables, such as CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN, name other places.
+#: Service to where it is; gcloud's own variables, such as CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN, name other
+#: places.
 _ROOTS = {
     "run": "https://run.googleapis.com/v2",
     "compute": "https://compute.googleapis.com/compute/v1",
@@ -110,14 +111,16 @@ class Cloud:
         found: list[dict[str, Any]] = []
         token: str | None = None
         while True:
-            answer = await self.call(service, "GET", path, pageToken=token, **params)
+            answer = await self.call(service, "GET", path, None, pageToken=token, **params)
             some = answer.get(key, [])
             found += some.values() if isinstance(some, dict) else some
             token = answer.get("nextPageToken")
             if not token:
                 return found
 
-    async def finish(self, service: str, operation: Mapping[str, Any], within: float = 300.0) -> dict[str, Any]:  # fmt: skip
+    async def finish(
+        self, service: str, operation: Mapping[str, Any], within: float = 300.0
+    ) -> dict[str, Any]:
         """Wait for a long-running operation, and return it.
 
         Args:

@@ -1,9 +1,10 @@
-"""Members on Cloud Run: workers in pools, the scheduler on a small machine. The `Launcher` of `FleetCluster`."""
+"""Members on Cloud Run, workers in pools and the scheduler on a small machine: the `Launcher` for a fleet."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from scalable_core.cluster.launcher import (
@@ -32,6 +33,12 @@ ADAPTIVE_BATCH, FIXED_BATCH = 4, 20
 ZONES = 3
 #: Target's transport to how a worker lets others reach it; see `reader.relay`.
 WAYS = {"auto": "auto", "vpc": "direct", "relay": "relay"}
+#: Of `Launcher.relay`: the first connection to an instance may take more than a minute.
+RELAY: Mapping[str, Any] = {
+    "port": requests.RELAY_PORT,
+    "ports": list(requests.RELAY_PORTS),
+    "patience": 90.0,
+}
 
 
 class CloudRunLauncher:
@@ -53,10 +60,11 @@ class CloudRunLauncher:
     poll_interval = 2.0
 
     def __init__(self, options: CloudRunOptions) -> None:
-        self.options, self.region = options, options.region
+        self.options = options
+        self.region: str | None = options.region
         self.batch = ADAPTIVE_BATCH if options.adaptive else FIXED_BATCH
         self.cloud = Cloud(options.project_id, options.region)
-        self.relay = None if options.transport == "vpc" else requests.RELAY_PORT
+        self.relay = None if options.transport == "vpc" else dict(RELAY)
         self.data: Mapping[str, Any] = {
             "region": options.region,
             "project_id": self.cloud.project,
@@ -80,7 +88,7 @@ class CloudRunLauncher:
         return tuple(Offer(name=name) for name in names)
 
     async def open(self, fleet: Fleet) -> None:
-        """Find the network, and make the run's secret and the rules that let its members and this machine in."""
+        """Find the network, and make the run's secret and the rules that let members and this machine in."""
         self._fleet, self._program = fleet, fleet.program(reader_source())
         self._stem, self._labels = stem(fleet.project, fleet.run), labels_of(fleet.tags)
         self._network, self._account, self._zones = await asyncio.gather(
@@ -274,10 +282,9 @@ class CloudRunLauncher:
     async def _look_at_machines(self) -> list[Member]:
         members = []
         for name, path in list(self._machine.items()):
-            machine = await gone(lambda path=path: self.cloud.call("compute", "GET", path))  # type: ignore[misc]
+            machine = await gone(partial(self.cloud.call, "compute", "GET", path))
             if machine is not None:
                 self._starting.pop(name, None)
-                self._shown_machine = name
                 members.append(requests.member_of_machine(machine))
             elif (operation := self._starting.get(name)) is not None:
                 members += await self._look_at_start(name, operation)

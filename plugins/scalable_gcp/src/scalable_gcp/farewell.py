@@ -1,8 +1,8 @@
 """What the scheduler's machine does last: it removes what its run still has, and itself.
 
 The driver does so too; this is for when there is none any more. It runs alone, in the members' image: standard
-library only. What its service account may not remove is left to `scalable down`, to the machine's own time limit,
-and to the pools, which end when the run's secret has ended.
+library only. What its service account may not remove is left to `scalable down`, to the machine's own time
+limit, and to the pools, which end when the run's secret has ended.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A port of a machine without a public address, through Identity-Aware Proxy: TCP in a websocket.
 
-The protocol is that of gcloud's own tunnels (sub-protocol ``relay.tunnel.cloudproxy.app``). A frame begins with a
-tag of two bytes; numbers are big-endian:
+The protocol is that of gcloud's own tunnels (sub-protocol ``relay.tunnel.cloudproxy.app``). A frame begins
+with a tag of two bytes; numbers are big-endian:
 
     0x0001 CONNECT_SUCCESS_SID     length (4), id of the session
     0x0002 RECONNECT_SUCCESS_ACK   bytes that have arrived (8)

@@ -64,7 +64,7 @@ def text_of(entry: dict[str, Any]) -> str:
 
 
 def member_of(entry: dict[str, Any]) -> str:
-    """Return what wrote an entry: the scheduler, or a pool such as ``analysis-0``, named after its first worker."""
+    """Return what wrote an entry: the scheduler, or a pool, by the name of its first worker."""
     pool = entry.get("resource", {}).get("labels", {}).get("worker_pool_name")
     return str(pool).split("-", 2)[2] if pool else "scheduler"
 

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import urllib.request
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -63,7 +64,7 @@ async def find_network(cloud: Cloud, options: CloudRunOptions) -> Network:
             raise
         raise ClusterError(
             f"there is no subnetwork {name.rpartition('/')[2]!r} in {cloud.region} of {cloud.project}",
-            cure="write network and subnetwork in the target, as `gcloud compute networks subnets list` has them",
+            cure="write network and subnetwork in the target; see: gcloud compute networks subnets list",
         ) from error
     network = str(answer["network"])
     return Network(
@@ -122,12 +123,8 @@ async def make_rules(
 async def delete_rules(cloud: Cloud, names: Sequence[str]) -> list[dict[str, Any]]:
     """Delete rules; return the operations of those that were there."""
     path = f"projects/{cloud.project}/global/firewalls"
-    made = await asyncio.gather(
-        *(
-            gone(lambda name=name: cloud.call("compute", "DELETE", f"{path}/{name}"))
-            for name in names
-        )  # type: ignore[misc]
-    )
+    calls = [partial(cloud.call, "compute", "DELETE", f"{path}/{name}") for name in names]
+    made = await asyncio.gather(*(gone(call) for call in calls))
     return [each for each in made if each is not None]
 
 

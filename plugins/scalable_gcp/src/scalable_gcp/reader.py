@@ -1,7 +1,8 @@
 """How members on Google Cloud find the run's documents: what is below the mark travels to them as text.
 
 It runs in images that have no SDK. Its token is that of the member's service account, from the metadata server.
-``PLACE`` is ``<secret>`` or ``<secret>#<way>``, where the way says how others reach a worker's port (see `relay`).
+``PLACE`` is ``<secret>`` or ``<secret>#<way>``, where the way says how others reach a worker's port (see
+`relay`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 
 PLACE = ""
 
-# -- what travels -----------------------------------------------------------------------------------------------
+# -- what travels --------------------------------------------------------------------------------------------
 import base64  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
@@ -20,13 +21,14 @@ import time  # noqa: E402
 import urllib.error  # noqa: E402
 import urllib.request  # noqa: E402
 import zlib  # noqa: E402
+from typing import Any  # noqa: E402
 
 _documents: dict[str, str] = {}
 _parts: list[str] = []
 _state = {"version": 1, "absent": 0}
 
 
-def read(key):  # type: ignore[no-untyped-def]
+def read(key: str) -> str | None:
     """Return a document, or None while it is not there."""
     if key not in _documents:
         try:
@@ -39,22 +41,22 @@ def read(key):  # type: ignore[no-untyped-def]
     return _documents.get(key)
 
 
-def host():  # type: ignore[no-untyped-def]
+def host() -> str:
     """Return this instance's own address."""
     return _metadata("instance/network-interfaces/0/ip")
 
 
-def port():  # type: ignore[no-untyped-def]
+def port() -> int:
     """Return the one port that Cloud Run promises to be reached."""
     return int(os.environ.get("PORT", "8080"))
 
 
-def relay():  # type: ignore[no-untyped-def]
+def relay() -> str:
     """Return how others reach a worker: ``direct``, ``relay``, or ``auto`` for what works."""
     return PLACE.partition("#")[2] or "direct"
 
 
-def _read_version():  # type: ignore[no-untyped-def]
+def _read_version() -> bool:
     """Take the next version of the secret; False when there is none yet."""
     secret, number = PLACE.partition("#")[0], _state["version"]
     root = os.environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER")
@@ -84,7 +86,7 @@ def _read_version():  # type: ignore[no-untyped-def]
     return True
 
 
-def _end_pool():  # type: ignore[no-untyped-def]
+def _end_pool() -> None:
     """Delete the pool that this instance is one of: nobody else may be left who would."""
     pool = os.environ.get("SCALABLE_POOL")
     if pool:
@@ -94,7 +96,7 @@ def _end_pool():  # type: ignore[no-untyped-def]
         _ask("DELETE", f"{root}v2/{pool}")
 
 
-def _ask(method, url):  # type: ignore[no-untyped-def]
+def _ask(method: str, url: str) -> Any:
     token = json.loads(_metadata("instance/service-accounts/default/token"))["access_token"]
     request = urllib.request.Request(
         url, method=method, headers={"Authorization": f"Bearer {token}"}
@@ -103,17 +105,17 @@ def _ask(method, url):  # type: ignore[no-untyped-def]
         return json.loads(answer.read() or b"{}")
 
 
-def _metadata(path):  # type: ignore[no-untyped-def]
+def _metadata(path: str) -> str:
     server = os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
     request = urllib.request.Request(
         f"http://{server}/computeMetadata/v1/{path}", headers={"Metadata-Flavor": "Google"}
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=10) as answer:
-        return answer.read().decode()
+        return str(answer.read().decode())
 
 
-# -- end of what travels ----------------------------------------------------------------------------------------
+# -- end of what travels -------------------------------------------------------------------------------------
 
 
 def reader_source() -> str:

@@ -1,4 +1,4 @@
-"""What is asked of Cloud Run and Compute Engine and what they answer, as plain data. Pure: nothing is called here."""
+"""What is asked of Cloud Run and Compute Engine and what they answer, as plain data. Pure: it calls nothing."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def hourly(group: MemberGroup, region: str) -> float | None:
     cpu, memory = worker_pool_price(book, "vcpu"), worker_pool_price(book, "gib")
     if cpu is None or memory is None or group.gpus:
         return None
-    return cpu.usd * size.cpus + memory.usd * size.memory / GIB
+    usd: float = cpu.usd * size.cpus + memory.usd * size.memory / GIB
+    return usd
 
 
 def image_of(group: MemberGroup, options: CloudRunOptions) -> str:
@@ -291,8 +292,13 @@ def cloud_config(image: str, program: str, words: Sequence[str], lifetime: float
 
 
 def firewall_rule(
-    name: str, network: str, description: str, sources: Sequence[str], ports: Sequence[str], tag: str | None = None
-) -> dict[str, Any]:  # fmt: skip
+    name: str,
+    network: str,
+    description: str,
+    sources: Sequence[str],
+    ports: Sequence[str],
+    tag: str | None = None,
+) -> dict[str, Any]:
     """Return the body of a rule that lets some addresses in.
 
     Args:
@@ -358,7 +364,7 @@ def name_of_machine(machine: Mapping[str, Any]) -> str:
 
 def member_of_machine(machine: Mapping[str, Any], price: float | None = None) -> Member:
     """Return the member that a machine is."""
-    interface = next(iter(machine.get("networkInterfaces", [])), {})
+    interface: Mapping[str, Any] = next(iter(machine.get("networkInterfaces", [])), {})
     state = _MACHINE_STATES.get(machine["status"], "pending")
     return Member(
         name=name_of_machine(machine),
@@ -375,7 +381,7 @@ def member_of_machine(machine: Mapping[str, Any], price: float | None = None) ->
 
 def public_address(machine: Mapping[str, Any]) -> str | None:
     """Return a machine's public address; None when it has none."""
-    interface = next(iter(machine.get("networkInterfaces", [])), {})
+    interface: Mapping[str, Any] = next(iter(machine.get("networkInterfaces", [])), {})
     return next((each.get("natIP") for each in interface.get("accessConfigs", [])), None)
 
 

@@ -1,7 +1,8 @@
 """The run's documents in Secret Manager: one secret for each run, that only its members may read.
 
-Documents that are published together travel as one parcel: JSON, compressed, in as many versions as it needs, each
-with ``<part>/<parts>`` in its first line. The secret ends by itself some time after the run must have ended.
+Documents that are published together travel as one parcel: JSON, compressed, in as many versions as it
+needs, each with ``<part>/<parts>`` in its first line. The secret ends by itself some time after the run must
+have ended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How this machine reaches the scheduler's: straight from inside the network, at its public address, or through IAP."""
+"""How this machine reaches the scheduler: from inside its network, at a public address, or through IAP."""
 
 from __future__ import annotations
 
