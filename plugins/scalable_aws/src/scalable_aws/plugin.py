@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SCALABLE_PLUGIN_API = 1
 NAME = "aws"
+EXAMPLE_TARGET = {"region": "us-east-1"}
 
 
 @hookimpl

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SCALABLE_PLUGIN_API = 1
 NAME = "gcp"
+EXAMPLE_TARGET = {"region": "us-central1"}
 
 
 @hookimpl
