@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 import uuid
 
 import pytest
 
-from scalable_aws import fargate, release
+from scalable_aws import release
 from scalable_aws.fargate import FargateLauncher
 from scalable_aws.options import FargateOptions
 from scalable_aws.standing import standing_name
-from scalable_core.cluster.launcher import Limits
 from scalable_core.errors import ClusterError
 from scalable_core.types import (
     ClusterRecord,
@@ -181,7 +182,8 @@ def test_a_member_that_uses_too_much_memory_is_replaced_and_its_end_explained(
     real_bed.tell("kill", {"tasks": [worker["taskArn"]]})
 
     (said,) = wait_until(lambda: fleet.sink.texts("worker.lost"))
-    assert "analysis-0 ended" in said and "exit code 137" in said
+    assert said.startswith("analysis-0 ended: ")
+    assert "exit code 137" in said
     client.wait_for_workers(1, timeout=90)
     assert client.submit(sum, (1, 2)).result(timeout=90) == 3
 
@@ -214,18 +216,21 @@ def test_a_second_run_makes_nothing_that_stands(bed, become, start, make_plan, p
     assert left_of(bed, project) == []
 
 
-def test_a_hundred_workers_need_few_calls_and_none_is_throttled(bed, become, start, make_plan):
+def test_a_hundred_workers_need_few_calls_and_none_is_throttled(
+    bed, become, start, make_plan, monkeypatch
+):
     """Ten tasks for each call that starts, a hundred for each that looks; the service's floor is not far."""
     become(bed)
     for thing in reversed(start(make_plan(1), workers=1)):
         thing.close()
     key = become(bed)
-    fleet, client = start(make_plan(100), workers=100)
+    monkeypatch.setattr(FargateLauncher, "poll_interval", 1.0)
+    _, client = start(make_plan(100), workers=100)
 
     calls = bed.calls(key)
 
     assert bed.count(key)["ecs:RunTask"] == 11
-    assert sum(call["action"] != "DescribeTasks" for call in calls) <= 32
+    assert len(calls) <= 40
     assert not [call for call in calls if call["status"] >= 400]
     assert client.gather(client.map(lambda x: x + 1, range(300))) == list(range(1, 301))
 
@@ -268,7 +273,7 @@ def test_spot_takes_half_of_the_workers_and_no_task_is_lost(
     """Others take their places, whatever ECS calls it, and calls that were under way are done again."""
     become(bed)
     fleet, client = start(make_plan(6, capacity="spot"), workers=6)
-    futures = client.map(_slowly, range(60))
+    futures = client.map(lambda x: time.sleep(0.1) or x, range(60))
     workers = [t["taskArn"] for t in bed.tasks(standing_name(project)) if _group(t) == "analysis"]
 
     bed.tell("interrupt", {"tasks": workers[:3], "code": code})
@@ -283,8 +288,8 @@ def test_a_worker_that_spot_takes_hands_over_what_it_holds(
 ):
     """In the two minutes that it has: results that only it holds are not computed again."""
     become(real_bed)
-    fleet, client = start(make_plan(2, capacity="spot"), workers=2)
-    futures = client.map(_where, range(10))
+    _, client = start(make_plan(2, capacity="spot"), workers=2)
+    futures = client.map(lambda x: (os.getpid(), x), range(10))
     before = client.gather(futures)
     tasks = real_bed.tasks(standing_name(project))
     worker = next(task["taskArn"] for task in tasks if _group(task) == "analysis")
@@ -293,7 +298,7 @@ def test_a_worker_that_spot_takes_hands_over_what_it_holds(
 
     wait_until(lambda: worker not in [t["taskArn"] for t in real_bed.tasks(standing_name(project))])
     assert client.gather(futures) == before
-    assert {pid for pid, _ in before} != set()
+    assert len({process for process, _ in before}) == 2
 
 
 def test_calls_that_are_throttled_or_fail_are_made_again(bed, become, start, make_plan, project):
@@ -363,7 +368,7 @@ def test_a_call_whose_answer_is_lost_starts_no_second_member(
     from scalable_core.cluster.launcher import MemberGroup, Offer
 
     become(bed)
-    fleet, client = start(make_plan(1), workers=1)
+    fleet, _ = start(make_plan(1), workers=1)
     launcher = fleet.crew.launcher
     before = len(bed.tasks(standing_name(project)))
     group, offer = (
@@ -395,7 +400,7 @@ def test_no_port_is_open_to_the_world_and_no_secret_is_anywhere(
     assert sum("127.0.0.1%2F32" in rule for rule in rules) == 1
     assert all("FromPort=8786" in rule for rule in rules if "CidrIp" in rule)
     for call in calls:
-        assert "0.0.0.0" not in call["parameters"] and "%3A%3A%2F0" not in call["parameters"]
+        assert not re.search(r"0\.0\.0\.0|%3A%3A%2F0|::/0", call["parameters"])
         if call["action"] == "PutParameter":
             parameters = json.loads(call["parameters"])
             assert (parameters["Type"], parameters["Tier"]) == ("SecureString", "Standard")
@@ -428,8 +433,9 @@ def test_what_is_left_is_found_and_released_without_the_process_that_made_it(
 ):
     """From the record alone: no ledger, no folder."""
     become(bed)
-    fleet, client = start(make_plan(3), workers=3)
+    fleet, _ = start(make_plan(3), workers=3)
     run = fleet.fleet.run
+    _forsake(fleet)
     options = fleet._plan.target.options
     context = HookContext(project=project)
 
@@ -489,20 +495,20 @@ def test_the_rates_that_the_engine_is_told_are_below_the_published_ones():
     """RunTask on Fargate: 20 calls a second; tasks: 100 at once and 20 a second after."""
     rates = FargateLauncher.rates
 
-    assert rates["launch"].per_second < 20 and rates["launch"].burst <= 20
-    assert rates["members"].burst <= 100 and rates["members"].per_second < 20
-    assert fargate.FargateLauncher.batch == 10
+    assert max(rates["launch"].per_second, rates["members"].per_second) < 20
+    assert rates["launch"].burst <= 20
+    assert rates["members"].burst <= 100
+    assert FargateLauncher.batch == 10
 
 
-def _slowly(x):
-    time.sleep(0.1)
-    return x
+def _forsake(fleet):
+    """Have nobody look after a fleet any more, as when its driver is gone."""
 
+    async def forsake():
+        for task in (*fleet._tasks, *fleet.crew._tasks):
+            task.cancel()
 
-def _where(x):
-    import os
-
-    return os.getpid(), x
+    fleet.sync(forsake)
 
 
 def _group(task):
@@ -510,4 +516,4 @@ def _group(task):
 
 
 def _assert_no_secret(text, where):
-    assert b"swordfish" not in text and b"PRIVATE KEY" not in text, where
+    assert not re.search(rb"swordfish|PRIVATE KEY", text), where

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from scalable_aws.reader import reader_source
 from scalable_aws.release import release_run
 from scalable_aws.secrets import SecretStore
 from scalable_aws.standing import find_or_make, log_group_name, secrets_path
-from scalable_aws.tasks import KIND, describe_tasks, list_tasks, stop_task
+from scalable_aws.tasks import KIND, PAGE, describe_tasks, list_tasks, stop_task
 from scalable_core.cluster.launcher import (
     Fleet,
     LaunchFailure,
@@ -29,6 +30,8 @@ from scalable_core.cluster.pace import Bucket
 from scalable_core.errors import ClusterError
 from scalable_core.types import Resource
 
+#: Polls of which one asks about all tasks that do not run yet, and not only about the first hundred.
+OTHERS = 3
 #: Seconds for which a new role may not be known everywhere yet.
 SETTLING = 90.0
 
@@ -64,7 +67,9 @@ class FargateLauncher:
         self._offers: dict[str, Offer] = {}
         self._running: dict[str, dict[str, Any]] = {}
         self._unnamed: dict[str, str] = {}
-        self._ended: set[str] = set()
+        self._seen: dict[str, Member] = {}
+        self._named: dict[str, str] = {}
+        self._polls = 0
         self._doubtful = False
         self._stops = Bucket(Rate(burst=90, per_second=38))
         self._opened = time.monotonic()
@@ -138,28 +143,35 @@ class FargateLauncher:
         await self._tell_names()
         if self._doubtful:
             await self._adopt()
-        pending = {n: a for n, a in self._tasks.items() if n not in self._running}
+        pending = [arn for name, arn in self._tasks.items() if name not in self._running]
         if self._running:
             staying = set(await self._list("RUNNING"))
-            pending |= {n: a for n, a in self._tasks.items() if a not in staying}
-        tasks = await self._describe(list(pending.values()))
-        members = []
+            pending += [self._tasks[n] for n in self._running if self._tasks[n] not in staying]
+        tasks = await self._describe(self._due(pending))
         for name, arn in list(self._tasks.items()):
-            task = tasks.get(arn) or self._running.get(name)
-            if task is None:
-                continue  # it is too new, or too old
-            if name in pending and arn not in tasks:
-                continue
-            member = requests.member_of(task, name, self._offers.get(name))
-            members.append(member)
-            if member.state == "running" and task.get("desiredStatus") != "STOPPED":
-                self._running[name] = task
-            else:
-                self._running.pop(name, None)
+            if arn in tasks:
+                self._note(name, tasks[arn])
+        shown = list(self._seen.values())
+        for member in shown:
             if member.state == "stopped":
-                self._ended.add(name)
-                del self._tasks[name]
-        return members
+                del self._tasks[member.name], self._seen[member.name]
+        return shown
+
+    def _due(self, arns: Sequence[str]) -> Sequence[str]:
+        """Return whom to ask about: the first hundred always, as the scheduler is among them; others in turns.
+
+        Who works is known from the scheduler, and a hundred more cost one more call each time.
+        """
+        self._polls += 1
+        return arns if self._polls % OTHERS == 1 else arns[:PAGE]
+
+    def _note(self, name: str, task: dict[str, Any]) -> None:
+        member = requests.member_of(task, name, self._offers.get(name))
+        self._seen[name] = member
+        if member.state == "running" and task.get("desiredStatus") != "STOPPED":
+            self._running[name] = task
+        else:
+            self._running.pop(name, None)
 
     async def route(self, name: str, port: int) -> tuple[str, int]:
         """Return the scheduler's public address where it has one, else its private one."""
@@ -244,10 +256,8 @@ class FargateLauncher:
     async def _tell_names(self) -> None:
         """Publish which task has which name, all that came since the last time at once."""
         if self._unnamed:
-            import json
-
             named, self._unnamed = self._unnamed, {}
-            self._named = {**getattr(self, "_named", {}), **named}
+            self._named |= named
             try:
                 await self._secrets.publish({"names": json.dumps(self._named)})
             except CallError:

@@ -24,6 +24,8 @@ from scalable_core.types import ClusterRecord, HookContext, ReleaseReport, Resou
 
 #: Seconds that tasks have to stop: 120 to end by themselves, and what ECS needs besides.
 STOPPING = 240.0
+#: Times that everything is removed and looked for.
+ROUNDS = 3
 #: Seconds between looks.
 LOOK_EVERY = 2.0
 #: Seconds after which what was asked for last is shown, if anything came of it.
@@ -49,22 +51,24 @@ async def release_run(
         known: ARNs of tasks that nobody has seen stop.
         sure: These are all; otherwise ECS is given time to show what was asked for last.
     """
-    cluster, path = standing_name(project), f"{secrets_path(project)}/{run}"
-    removing = asyncio.ensure_future(_remove_parameters(account, path))
-    try:
-        await _stop_tasks(account, cluster, run, known, sure=sure)
-    finally:
-        await removing
+    path = f"{secrets_path(project)}/{run}"
+    left: list[Resource] = []
+    for _ in range(ROUNDS):  # somebody may have made something while it was removed
+        removing = asyncio.ensure_future(_remove_parameters(account, path))
+        try:
+            await _stop_tasks(account, standing_name(project), run, known, sure=sure)
+        finally:
+            await removing
+        await _remove_groups(account, project, run)
+        left = await find_of_run(account, project, run)
+        if not left:
+            break
     if ledger is not None:
-        await ledger.gone(PARAMETERS, [path])
-    groups = await _remove_groups(account, project, run)
-    if ledger is not None:
-        await ledger.gone(GROUP, [str(group["GroupName"]) for group in groups])
-    left = await find_of_run(account, project, run)
-    if ledger is not None and not left:
+        there = {(each.kind, each.id) for each in left}
         for entry in ledger.entries:
-            if entry.resource.kind == GROUP:
-                await ledger.gone(GROUP, [entry.resource.id])
+            kind, ids = entry.resource.kind, {entry.resource.id, entry.made}
+            if kind in (PARAMETERS, GROUP) and not {(kind, each) for each in ids} & there:
+                await ledger.gone(kind, [entry.resource.id])
     return left
 
 
@@ -147,6 +151,7 @@ async def _stop_tasks(
     started, stops = time.monotonic(), Bucket(Rate(burst=90, per_second=38))
     waiting, told = set(known), set[str]()
     patience = 3 * LOOK_EVERY if known else 0.0
+    await asyncio.sleep(LOOK_EVERY / 2 if known else 0.0)
     while time.monotonic() - started < STOPPING:
         listed = set(await list_tasks(account, cluster, run))
         waiting |= listed
@@ -167,17 +172,16 @@ async def _remove_parameters(account: Account, path: str) -> None:
     await delete_parameters(account, await find_parameters(account, path))
 
 
-async def _remove_groups(account: Account, project: str, run: str) -> list[dict[str, object]]:
+async def _remove_groups(account: Account, project: str, run: str) -> None:
     """Delete a run's security groups; they are in use until the interfaces of its tasks are gone."""
     groups = await find_groups(account, {PROJECT: project, RUN: run})
+    left = [str(group["GroupId"]) for group in groups]
     started, pause = time.monotonic(), 1.0
-    left = list(groups)
     while left and time.monotonic() - started < STOPPING:
-        left = [each for each in left if not await delete_group(account, str(each["GroupId"]))]
+        left = [each for each in left if not await delete_group(account, each)]
         if left:
             await asyncio.sleep(pause)
             pause = min(10.0, pause * 1.5)
-    return [group for group in groups if group not in left]
 
 
 # -- what hooks answer with ----------------------------------------------------------------------------
