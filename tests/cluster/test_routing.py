@@ -67,6 +67,14 @@ def test_a_call_on_a_component_without_workers_waits(client):
         future.result(timeout=1)
 
 
+def test_a_group_names_the_resource_that_calls_ask_for():
+    """What a plugin author gives to workers is what the routing looks for."""
+    from scalable_core.types import WorkerGroup
+
+    group = WorkerGroup(name="a", cpus=1, threads=1, minimum=0, maximum=1)
+    assert group.resource == component_resource("a")
+
+
 def test_a_component_is_read_back_from_resources():
     """Among others, and None where there is none."""
     assert component_of({"GPU": 1, **component_resource("solar-model")}) == "solar-model"

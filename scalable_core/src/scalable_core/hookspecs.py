@@ -430,8 +430,8 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
     """Called once for each run, when the session starts.
 
     Required of a provider. The answer is a `distributed.deploy.Cluster`, so any Dask cluster class will do. Two
-    things make it fit: each worker of a group advertises the Dask resource ``component:<name>`` (see
-    `scalable_core.cluster.component_resource`) so that calls find the workers of their component, and a cluster
+    things make it fit: each worker of a group advertises the group's Dask resource
+    (`scalable_core.types.WorkerGroup.resource`) so that calls find the workers of their component, and a cluster
     that has a method ``request_workers()`` (`scalable_core.types.LazyCluster`) may wait with its workers until
     that is called, at the first call that needs them. The modules beside the workflow reach worker processes
     by themselves; a cluster whose workers are all threads of this process says ``in_this_process = True``, and
@@ -461,7 +461,6 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
         .. code-block:: python
 
             from distributed import LocalCluster
-            from scalable_core.cluster import component_resource
             from scalable_core.hookspecs import hookimpl
 
             @hookimpl
@@ -469,7 +468,7 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
                 group = plan.groups[0]
                 return LocalCluster(n_workers=group.maximum, threads_per_worker=group.threads,
                                     processes=False, dashboard_address=None,
-                                    resources=component_resource(group.name))
+                                    resources=group.resource)
     """
 
 

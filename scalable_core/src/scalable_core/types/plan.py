@@ -55,6 +55,11 @@ class WorkerGroup:
     preload_script: str | None = None
     timeout: bool = False
 
+    @property
+    def resource(self) -> dict[str, float]:
+        """The Dask resource that each worker of the group advertises, so that its component's calls find it."""
+        return {f"component:{self.name}": 1.0}
+
 
 @frozen(kw_only=True)
 class Stores:
@@ -91,6 +96,7 @@ class Plan:
         forecast: How long and how many, which the estimate prices; None until it is decided.
         changes: Options of the target that were chosen other than the manifest says, by name.
         problems: Warnings to show with the plan.
+        detached: The workflow runs in a driver of its own, started by the provider, and not in this process.
         document: The manifest as plain data, secrets as templates; a run keeps it, `plan.json` does not.
     """
 
@@ -113,6 +119,7 @@ class Plan:
     changes: Mapping[str, Any] = {}
     problems: tuple[Problem, ...] = ()
     document: Mapping[str, Any] = {}
+    detached: bool = False
 
     def group(self, name: str) -> WorkerGroup:
         """Return the group of a component.
