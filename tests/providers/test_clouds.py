@@ -61,7 +61,7 @@ def tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("target", "codes", "maximum"),
-    [("aws", ["W1114"], 10), ("gcp", ["W1200", "W1209"], 20), ("local", [], 4)],
+    [("aws", ["W1114"], 10), ("gcp", ["W1209"], 20), ("local", [], 4)],
 )
 def test_the_tutorial_plans_for_each_of_its_targets(tutorial, host, target, codes, maximum):
     """Without an error, and with a bill that is nothing on this machine alone."""
@@ -76,7 +76,7 @@ def test_the_tutorial_plans_for_each_of_its_targets(tutorial, host, target, code
     assert (group.cpus, group.memory, group.threads) == (4, 16 * 2**30, 4)
 
 
-@pytest.fixture(params=["gcp", "kubernetes"])
+@pytest.fixture(params=["kubernetes"])
 def plan(request, read) -> Plan:
     """A plan for each cloud that nothing runs on yet."""
     return build_plan(read(TARGETS[request.param]), environ={})

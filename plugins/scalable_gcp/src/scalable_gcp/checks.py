@@ -24,7 +24,6 @@ def target_problems(target: Target) -> list[Problem]:
     """Return everything found; places are relative to the target."""
     options: GcpOptions = target.options
     problems = [
-        _warning("W1200", "provider", "this version of scalable-gcp plans, and cannot run yet"),
         *_place(options),
         *_names(options),
         *_numbers(options),
@@ -33,7 +32,8 @@ def target_problems(target: Target) -> list[Problem]:
     if isinstance(options, CloudRunOptions):
         problems += [*_size(options), *_cloud_run(options)]
     if isinstance(options, GkeOptions):
-        problems += _cluster(options)
+        message = "this version of scalable-gcp plans on GKE, and cannot run yet"
+        problems = [_warning("W1200", "cluster_type", message), *problems, *_cluster(options)]
     return problems
 
 

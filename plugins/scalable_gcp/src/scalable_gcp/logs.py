@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
-from scalable_core.types import LogLine
+from scalable_core.types import ClusterRecord, LogLine
 from scalable_gcp.cloud import Cloud
 from scalable_gcp.names import stem
 
 #: Entries of one page.
 PAGE = 1000
+#: Seconds between looks for more: sixty reads a minute are allowed.
+LOOK_EVERY = 2.5
 
 
 def of_pool(pool: str) -> str:
@@ -69,28 +72,30 @@ def member_of(entry: dict[str, Any]) -> str:
     return str(pool).split("-", 2)[2] if pool else "scheduler"
 
 
-def read_lines(
-    cloud: Cloud, project: str, run: str, member: str | None, *, follow: bool, over: Any
-) -> Iterator[LogLine]:
+def read_logs(record: ClusterRecord, member: str | None, *, follow: bool) -> Iterator[LogLine]:
     """Yield what the members of a run have written, in order, and go on with what they write.
 
     Args:
-        cloud: Where.
-        project: Whose.
-        run: Of which run.
-        member: A worker or ``scheduler``; None for all.
+        record: Of the run's cluster.
+        member: A worker or ``scheduler``; None for all. The workers of a pool share one log.
         follow: Go on until the members have ended.
-        over: Says whether they have.
+
+    Raises:
+        ClusterError: It cannot be read.
     """
-    import time
-
     from scalable_gcp import client
+    from scalable_gcp.release import cloud_of, find_machines, find_pools
 
-    root = stem(project, run)
+    cloud, root = cloud_of(record), stem(record.project, record.run)
     which = f"(({of_pool(f'{root}-*')}) OR ({of_machine(cloud, f'{root}-*')}))"
     since, seen = "", set[str]()
+
+    async def over() -> bool:
+        pools = await find_pools(cloud, f"{root}-")
+        return not pools and not await find_machines(cloud, record.run)
+
     while True:
-        ended = over() if follow else True
+        ended = not follow or client.run(over())
         while True:
             after = f' AND timestamp>="{since}"' if since else ""
             entries = client.run(entries_of(cloud, which + after))
@@ -98,7 +103,7 @@ def read_lines(
             for entry in fresh:
                 since = str(entry["timestamp"])
                 seen.add(str(entry["insertId"]))
-                if member in (None, member_of(entry)):
+                if _is_of(entry, member):
                     yield LogLine(
                         member=member_of(entry), text=text_of(entry), time=_seconds(since)
                     )
@@ -106,7 +111,14 @@ def read_lines(
                 break
         if ended:
             return
-        time.sleep(2.5)
+        time.sleep(LOOK_EVERY)
+
+
+def _is_of(entry: dict[str, Any], member: str | None) -> bool:
+    """Whether an entry may be of a member: it is of the scheduler, or of a pool of the worker's component."""
+    if member is None or (wrote := member_of(entry)) == member:
+        return True
+    return wrote != "scheduler" and wrote.rpartition("-")[0] == member.rpartition("-")[0]
 
 
 def _seconds(text: str) -> float:

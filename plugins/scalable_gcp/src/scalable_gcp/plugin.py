@@ -7,16 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalable_core.hookspecs import hookimpl
+from scalable_gcp.clusters import find_resources as find_resources
+from scalable_gcp.clusters import preflight as preflight
+from scalable_gcp.clusters import provision_cluster as provision_cluster
+from scalable_gcp.clusters import read_logs as read_logs
+from scalable_gcp.clusters import release_cluster as release_cluster
+from scalable_gcp.clusters import required_permissions as required_permissions
+from scalable_gcp.clusters import resolve_image as resolve_image
 from scalable_gcp.prices import price_snapshot as price_snapshot
 
 if TYPE_CHECKING:
-    from distributed.deploy.cluster import Cluster
-
     from scalable_core import types
     from scalable_core.types import Artifact, ArtifactRef, HookContext
 
 SCALABLE_PLUGIN_API = 1
 NAME = "gcp"
+EXAMPLE_TARGET = {"region": "us-central1"}
 EXAMPLE_TARGET = {"region": "us-central1"}
 
 
@@ -58,32 +64,6 @@ def variants(plan: types.Plan, context: types.HookContext) -> Sequence[types.Pla
     from scalable_gcp.variants import capacity_variants, region_variants
 
     return tuple((region_variants if context.data.get("regions") else capacity_variants)(plan))
-
-
-@hookimpl
-def provision_cluster(plan: types.Plan, context: HookContext) -> Cluster:
-    """Start a fleet of the kind that the target names."""
-    from scalable_gcp.clusters import start_cluster
-
-    return start_cluster(plan, context)
-
-
-@hookimpl
-def release_cluster(record: types.ClusterRecord, context: HookContext) -> types.ReleaseReport:
-    """Remove everything that carries a run's labels, from its record alone."""
-    from scalable_gcp import release
-
-    return release.release_cluster(record, context, provider=NAME)
-
-
-@hookimpl
-def find_resources(
-    target: types.Target, run: str | None, context: HookContext
-) -> Sequence[types.Resource]:
-    """Return what there is of the project, or of one run, found by label."""
-    from scalable_gcp import release
-
-    return release.find_resources(target.options, context.project, run)
 
 
 @hookimpl

@@ -1,0 +1,269 @@
+"""What is asked of Google Cloud before a run costs anything: who asks, what he may, what is there."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from scalable_core.cluster.launcher import MemberGroup
+from scalable_core.errors import ClusterError
+from scalable_core.types import HookContext, Plan, Problem, WorkerGroup
+from scalable_gcp import requests
+from scalable_gcp.cloud import CallError, Cloud
+from scalable_gcp.network import find_network
+from scalable_gcp.options import CloudRunOptions
+from scalable_gcp.policy import driver_permissions
+
+#: Services that a run calls; IAP only without a public address.
+SERVICES = ("run", "compute", "secretmanager", "logging")
+#: Permissions that belong to something else than the project.
+_ELSEWHERE = ("iam.serviceAccounts.actAs",)
+
+
+def preflight(plan: Plan, context: HookContext) -> Sequence[Problem]:
+    """Return all problems found, and what is as it should be."""
+    from scalable_gcp import client
+
+    options = plan.target.options
+    if not isinstance(options, CloudRunOptions):
+        return ()
+    try:
+        cloud = Cloud(options.project_id, options.region)
+    except ClusterError as error:
+        return (_error("E1220", "project", error),)
+    return client.run(_look(cloud, options, plan))
+
+
+async def _look(cloud: Cloud, options: CloudRunOptions, plan: Plan) -> list[Problem]:
+    try:
+        project = await cloud.call("cloudresourcemanager", "GET", f"projects/{cloud.project}")
+    except CallError as error:
+        return [_no_project(cloud, error)]
+    account = options.service_account or (
+        f"{str(project['name']).rpartition('/')[2]}-compute@developer.gserviceaccount.com"
+    )
+    looks: list[Coroutine[Any, Any, list[Problem]]] = [
+        _permissions(cloud, options),
+        _account(cloud, account),
+        _services(cloud, options),
+        _region(cloud, options),
+        _network(cloud, options, plan.maximum),
+        *(_pool(cloud, options, group, account) for group in plan.groups),
+    ]
+    found = [_info("credentials", f"project {cloud.project}")]
+    for problems in await asyncio.gather(*looks):
+        found += problems
+    off = [each for each in found if each.code == "E1223"]
+    if off:  # what follows from that says nothing more
+        return [each for each in found if each.code in ("E1223", "E1222", "I1220")]
+    return found
+
+
+def _no_project(cloud: Cloud, error: CallError) -> Problem:
+    if error.status in (403, 404) and error.reason != "SERVICE_DISABLED":
+        return Problem(
+            code="E1220",
+            message=f"there is no project {cloud.project!r} that these credentials may see",
+            where="project",
+            cure="write the right project_id, or grant roles/browser on the project",
+        )
+    return _error("E1221" if error.status == 401 else "E1220", "credentials", error)
+
+
+async def _permissions(cloud: Cloud, options: CloudRunOptions) -> list[Problem]:
+    wanted = [each for each in driver_permissions(public=options.public) if each not in _ELSEWHERE]
+    path = f"projects/{cloud.project}:testIamPermissions"
+    try:
+        answer = await cloud.call("cloudresourcemanager", "POST", path, {"permissions": wanted})
+    except CallError as error:
+        return [_error("E1222", "permissions", error)]
+    missing = sorted(set(wanted) - set(answer.get("permissions", [])))
+    if not missing:
+        return [_info("permissions", f"all {len(wanted)} permissions are there")]
+    return [
+        Problem(
+            code="E1222",
+            message=f"these permissions are missing on project {cloud.project}: {', '.join(missing)}",
+            where="permissions",
+            cure="grant the role that is printed by: scalable doctor --print-policy",
+        )
+    ]
+
+
+async def _account(cloud: Cloud, account: str) -> list[Problem]:
+    path = f"projects/-/serviceAccounts/{account}:testIamPermissions"
+    try:
+        answer = await cloud.call("iam", "POST", path, {"permissions": list(_ELSEWHERE)})
+    except CallError as error:
+        if error.absent:
+            return [
+                Problem(
+                    code="E1224",
+                    message=f"there is no service account {account}",
+                    where="permissions",
+                    cure="create it, or write another service_account in the target",
+                )
+            ]
+        return []  # the API that would tell may be off, and need not be on for a run
+    if answer.get("permissions"):
+        return []
+    return [
+        Problem(
+            code="E1222",
+            message=f"iam.serviceAccounts.actAs is missing on service account {account}",
+            where="permissions",
+            cure=f"grant roles/iam.serviceAccountUser on {account}",
+        )
+    ]
+
+
+async def _services(cloud: Cloud, options: CloudRunOptions) -> list[Problem]:
+    wanted = [
+        f"{name}.googleapis.com" for name in (*SERVICES, *(() if options.public else ("iap",)))
+    ]
+    path = f"projects/{cloud.project}/services"
+    try:
+        found = await cloud.pages(
+            "serviceusage", path, "services", filter="state:ENABLED", pageSize=200
+        )
+    except CallError as error:
+        return [
+            _error("E1223" if error.reason == "SERVICE_DISABLED" else "E1222", "services", error)
+        ]
+    on = {
+        str(each.get("config", {}).get("name") or each["name"]).rpartition("/")[2] for each in found
+    }
+    off = [name for name in wanted if name not in on]
+    if not off:
+        return [_info("services", f"{', '.join(wanted)} are enabled")]
+    return [
+        Problem(
+            code="E1223",
+            message=f"these services are not enabled in project {cloud.project}: {', '.join(off)}",
+            where="services",
+            cure=f"gcloud services enable {' '.join(off)} --project {cloud.project}",
+        )
+    ]
+
+
+async def _region(cloud: Cloud, options: CloudRunOptions) -> list[Problem]:
+    try:
+        region = await cloud.call(
+            "compute", "GET", f"projects/{cloud.project}/regions/{cloud.region}"
+        )
+    except CallError as error:
+        if error.absent:
+            return [
+                Problem(
+                    code="E1225",
+                    message=f"project {cloud.project} has no region {cloud.region!r}",
+                    where="region",
+                    cure="see what there is with: gcloud compute regions list",
+                )
+            ]
+        return [_error("E1225", "region", error)]
+    zones = [str(zone).rpartition("/")[2] for zone in region.get("zones", [])]
+    if options.zone and options.zone not in zones:
+        return [
+            Problem(
+                code="E1225",
+                message=f"region {cloud.region} has no zone {options.zone}",
+                where="region",
+                cure=f"write one of {', '.join(zones)}, or none",
+            )
+        ]
+    for quota in region.get("quotas", []):
+        if quota["metric"] == "CPUS" and quota["limit"] - quota["usage"] < 2:
+            return [
+                Problem(
+                    code="E1226",
+                    message=f"{quota['usage']:g} of {quota['limit']:g} CPUs of Compute Engine are in use in "
+                    f"{cloud.region}, and the scheduler's machine needs 2",
+                    where="quota",
+                    cure="release machines there, ask for a higher quota, or take another region",
+                )
+            ]
+    return [_info("quota", f"{cloud.region} has room for the scheduler's machine")]
+
+
+async def _network(cloud: Cloud, options: CloudRunOptions, workers: int) -> list[Problem]:
+    try:
+        network = await find_network(cloud, options)
+    except ClusterError as error:
+        return [_error("E1227", "network", error)]
+    name = network.subnetwork.rpartition("/")[2]
+    found = []
+    if not options.public and not network.private_access:
+        found.append(
+            Problem(
+                code="E1228",
+                message=f"from subnetwork {name} Google's services are reached by machines with a public "
+                "address alone, and the scheduler has none",
+                where="network",
+                cure=f"gcloud compute networks subnets update {name} --region {cloud.region} "
+                f"--project {cloud.project} --enable-private-ip-google-access",
+            )
+        )
+    room = ipaddress.ip_network(network.addresses).num_addresses
+    if 2 * workers + 5 > room:
+        message = (
+            f"subnetwork {name} has {room} addresses, and {workers} workers may need {2 * workers}"
+        )
+        cure = "write a larger subnetwork in the target"
+        found.append(
+            Problem(code="W1229", message=message, where="network", cure=cure, severity="warning")
+        )
+    way = "its public address" if options.public else "a tunnel of IAP"
+    return found or [
+        _info("network", f"members go to {name}; the scheduler is reached through {way}")
+    ]
+
+
+async def _pool(
+    cloud: Cloud, options: CloudRunOptions, group: WorkerGroup, account: str
+) -> list[Problem]:
+    """Have Cloud Run say what it thinks of a pool, without making it."""
+    image = group.resolved.pinned if group.resolved else group.image
+    member = MemberGroup(
+        name=group.name, cpus=group.cpus, memory=group.memory, gpus=group.gpus, image=image
+    )
+    name = "scalable-preflight"
+    network = f"projects/{cloud.project}/global/networks/{options.network or 'default'}"
+    subnetwork = options.subnetwork or options.network or "default"
+    body = requests.worker_pool(
+        member,
+        [f"{group.name}-0"],
+        options,
+        pool=name,
+        program="",
+        place="",
+        labels={},
+        network=network,
+        subnetwork=f"projects/{cloud.project}/regions/{cloud.region}/subnetworks/{subnetwork}",
+        account=account,
+    )
+    parent = f"{cloud.location}/workerPools"
+    try:
+        await cloud.call("run", "POST", parent, body, workerPoolId=name, validateOnly=True)
+    except CallError as error:
+        if error.status in (401, 403):
+            return []  # said before
+        return [
+            Problem(
+                code="E1230",
+                message=f"Cloud Run would refuse the workers of {group.name!r}: {error.said}",
+                where="workers",
+                cure=error.cure or requests.failure_of(error.said).cure,
+            )
+        ]
+    return [_info("workers", f"Cloud Run takes the workers of {group.name!r}")]
+
+
+def _error(code: str, where: str, error: ClusterError) -> Problem:
+    return Problem(code=code, message=error.message, where=where, cure=error.cure)
+
+
+def _info(where: str, message: str) -> Problem:
+    return Problem(code="I1220", message=message, where=where, severity="info")
