@@ -1,0 +1,1 @@
+"""Runs Scalable workflows on a Slurm cluster: each worker is a job."""
