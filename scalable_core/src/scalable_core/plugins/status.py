@@ -11,6 +11,7 @@ from scalable_core.hookspecs import PLUGIN_API
 from scalable_core.plugins.discovery import Entry, Kind
 from scalable_core.plugins.fences import check_metadata, one_line, reinstall
 from scalable_core.plugins.loading import Loader
+from scalable_core.plugins.scorecard import read_score
 
 if TYPE_CHECKING:
     from scalable_core.plugins.host import PluginHost
@@ -38,6 +39,8 @@ class PluginStatus:
         schemes: URI schemes whose artifacts it stores.
         detail: What is wrong, as a sentence.
         cure: What mends it.
+        conformance: What `scalable plugins check` counted last for this version, such as ``58/60``; None when
+            it was never asked.
     """
 
     name: str
@@ -51,6 +54,7 @@ class PluginStatus:
     schemes: tuple[str, ...] = ()
     detail: str | None = None
     cure: str | None = None
+    conformance: str | None = None
 
 
 def plugin_statuses(
@@ -82,6 +86,7 @@ def _row(entry: Entry, loader: Loader) -> PluginStatus:
         version=entry.version,
         module=entry.value,
         schemes=tuple(e.name for e in schemes if loader.home(e) is entry),
+        conformance=read_score(entry.dist, entry.version) if entry.kind == "provider" else None,
     )
 
 

@@ -29,13 +29,19 @@ def price_home(environ: Mapping[str, str] | None = None) -> Path:
     environ = os.environ if environ is None else environ
     if environ.get("SCALABLE_PRICES_DIR"):
         return Path(environ["SCALABLE_PRICES_DIR"])
+    return cache_home(environ) / "prices"
+
+
+def cache_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of what is kept for this user and can be made again: in the platform's cache."""
+    environ = os.environ if environ is None else environ
     if sys.platform == "win32":
         cache = Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
     elif sys.platform == "darwin":
         cache = Path.home() / "Library/Caches"
     else:
         cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "scalable" / "prices"
+    return cache / "scalable"
 
 
 def price_folder(provider: str, bundled: Path) -> Path:

@@ -32,10 +32,10 @@ def render_plugins(statuses: Sequence[PluginStatus], look: Look, *, checked: boo
         look: Of the stream.
         checked: They were loaded.
     """
-    heads = ["NAME", "KIND", "VERSION", "API", "STATUS", "PACKAGE", "PROVIDES"]
+    heads = ["NAME", "KIND", "VERSION", "API", "STATUS", "CONFORMANCE", "PACKAGE", "PROVIDES"]
     rows: list[Sequence[Cell]] = [[(head, "bold") for head in heads]]
     rows += [_row(status) for status in statuses]
-    lines = table(rows, look, align="lllllll", shrink=6, spare=[2, 1]) if statuses else []
+    lines = table(rows, look, align="llllllll", shrink=7, spare=[2, 1]) if statuses else []
     for status in statuses:
         if status.detail and status.status != "disabled":
             mark = look.paint("x" if status.status == "broken" else "!", "red", "bold")
@@ -60,6 +60,7 @@ def _row(status: PluginStatus) -> list[Cell]:
         clean(status.version),
         "-" if status.api is None else str(status.api),
         (status.status, _COLORS.get(status.status, "red")),
+        status.conformance or "-",
         clean(status.dist),
         clean(" ".join(provides)) or "-",
     ]

@@ -182,9 +182,10 @@ class ClusterChecks(ClusterAspect):
     def test_a_run_that_fails_is_released_too(self) -> None:
         """The error comes through as it is."""
         runs = []
-        with refused(ZeroDivisionError, "a workflow that raises"), self.subject.run() as client:
-            runs.append(client.session.run_id)
-            raise ZeroDivisionError
+        with refused(ZeroDivisionError, "a workflow that raises"):  # noqa: SIM117
+            with self.subject.run() as client:
+                runs.append(client.session.run_id)
+                client.submit(divmod, 1, 0).result(timeout=self.patience)
         self.nothing_is_left(runs[0])
 
     def test_a_run_that_is_cancelled_while_it_starts_is_released(self) -> None:
@@ -193,7 +194,7 @@ class ClusterChecks(ClusterAspect):
         with suppress(KeyboardInterrupt), self.subject.run(eager=False) as client:
             runs.append(client.session.run_id)
             client.request_workers()
-            raise KeyboardInterrupt
+            interrupt()
         self.nothing_is_left(runs[0])
 
     def test_a_call_that_is_cancelled_frees_its_worker(self) -> None:
@@ -231,6 +232,11 @@ class ClusterChecks(ClusterAspect):
         self.subject.wait_for(
             lambda: len(_workers(client)) == count, f"there are not {count} workers"
         )
+
+
+def interrupt() -> None:
+    """Do as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def _workers(client: Run) -> dict[str, Any]:

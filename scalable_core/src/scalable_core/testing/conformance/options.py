@@ -106,8 +106,11 @@ class OptionChecks(Conformance):
 
     def test_a_value_of_the_wrong_type_is_refused_with_a_place(self) -> None:
         """A mapping where a number is wanted is a problem and not a traceback."""
+        from scalable_core.manifest.wanted import arms
+
+        attrs.resolve_types(self.subject.options_class)
         for each in attrs.fields(self.subject.options_class):
-            if each.type in ("int", "float", "int | None", "float | None", int, float):
+            if {int, float} & set(arms(each.type)):
                 problems = self._refused(each.name, **{each.name: {"a": "mapping"}})
                 assert any(each.name in problem.where for problem in problems), (
                     f"{each.name!r} with a mapping is refused without its place"

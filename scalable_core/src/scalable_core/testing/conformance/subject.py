@@ -71,6 +71,11 @@ class Subject:
     patience: float
     host: PluginHost = field(factory=PluginHost, init=False)
 
+    @classmethod
+    def named(cls, provider: str) -> Subject:
+        """Return a provider of which nothing but the plugin itself is to be asked."""
+        return cls(provider=provider, target={}, component={}, folder=Path.cwd(), patience=60.0)
+
     @cached_property
     def status(self) -> PluginStatus:
         """What the plugin host says of the plugin, loaded."""

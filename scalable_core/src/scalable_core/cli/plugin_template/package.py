@@ -1,0 +1,1 @@
+"""The provider `acme` of Scalable."""
