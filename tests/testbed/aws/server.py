@@ -10,7 +10,9 @@ What AWS does not have is below ``/testbed/``:
     POST faults               [{"service": "ecs", "action": "RunTask", "code": "ThrottlingException",
                               "status": 400, "share": 0.1, "seconds": 0, "times": null, "key": null}, ...]
     POST assassin             {"key": "AKIA...", "after": 7, "pid": 4711}: SIGKILL once that user's 7th call has
-                              been carried out, before it is answered
+                              been carried out, before it is answered; with "at": "ecs:RunTask" only
+                              such calls count
+    GET  victims              user to the call after which its driver was killed
     GET  processes            ids of the members that are processes
     GET  metadata/<task>      what a container of a task asks about itself
     GET  credentials/<task>   those of a task's role
@@ -74,6 +76,7 @@ class LocalAws:
         self.calls: list[Call] = []
         self.faults: list[dict[str, Any]] = []
         self.assassins: list[dict[str, Any]] = []
+        self.victims: dict[str, str] = {}
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         ecs.correct()
@@ -142,9 +145,11 @@ class LocalAws:
         """Kill a driver whose time has come."""
         with self._lock:
             for assassin in self.assassins:
-                if assassin["key"] == call.key:
+                name = f"{call.service}:{call.action}"
+                if assassin["key"] == call.key and assassin.get("at") in (None, name):
                     assassin["after"] -= 1
                     if assassin["after"] == 0:
+                        self.victims[call.key] = name
                         os.kill(assassin["pid"], signal.SIGKILL)
 
     def _control(self, path: str, environ: dict[str, Any], start: Any) -> Any:
@@ -161,6 +166,9 @@ class LocalAws:
 
     def _get_calls(self, _: str) -> Any:
         return [asdict(call) for call in self.calls]
+
+    def _get_victims(self, _: str) -> Any:
+        return self.victims
 
     def _get_processes(self, _: str) -> Any:
         return self.agent.process_ids()
