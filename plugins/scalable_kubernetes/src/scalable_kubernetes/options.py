@@ -88,6 +88,12 @@ class KubernetesOptions:
         default=None,
         help="YAML file of a pod that is merged into every pod; relative to the manifest.",
     )
+    schedule_timeout: float = option(
+        default=300.0,
+        quantity="duration",
+        minimum=5,
+        help="How long a pod may wait for a node; a cluster that adds nodes needs minutes.",
+    )
     price: Price | None = option(
         default=None, help="What vCPU and memory cost here, for the estimate."
     )

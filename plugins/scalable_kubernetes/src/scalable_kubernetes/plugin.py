@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from scalable_core.errors import NotInThisVersionError
 from scalable_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from distributed.deploy import Cluster
+
     from scalable_core.types import (
         ClusterRecord,
         CostEstimate,
         HookContext,
         Plan,
         Problem,
+        ReleaseReport,
         ServiceProfile,
         Target,
     )
@@ -56,18 +58,16 @@ def estimate_cost(plan: Plan) -> CostEstimate:
 
 
 @hookimpl
-def provision_cluster(plan: Plan) -> NoReturn:
-    """Say that this version starts nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-kubernetes can plan target {plan.target.name!r}, and cannot start it yet",
-        cure="run with --target local, or install a later version of scalable-kubernetes",
-    )
+def provision_cluster(plan: Plan, context: HookContext) -> Cluster:
+    """Start the scheduler's pod; workers come with the first call, or at once."""
+    from scalable_kubernetes.provision import provision
+
+    return provision(plan, context)
 
 
 @hookimpl
-def release_cluster(record: ClusterRecord) -> NoReturn:
-    """Say that this version releases nothing, as it starts nothing."""
-    raise NotInThisVersionError(
-        f"this version of scalable-kubernetes cannot release the cluster of {record.run}; a later one made it",
-        cure="install the version of scalable-kubernetes that started it",
-    )
+def release_cluster(record: ClusterRecord, context: HookContext) -> ReleaseReport:
+    """Delete the run's owner, and look until nothing is left."""
+    from scalable_kubernetes.release import release
+
+    return release(record, context)

@@ -1,0 +1,292 @@
+"""One pod of the testbed: its volumes, its process, and what is said of it."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from kube_api import Api
+
+#: A pod with this annotation has its worker in one process with others, so that there can be hundreds.
+IN_PROCESS = "testbed/in-process"
+#: Seconds between tries to find what a volume needs.
+RETRY = 0.3
+
+
+def now() -> str:
+    """Return the time as Kubernetes writes it."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Pod:
+    """Runs the first container of a pod, which is never started again.
+
+    Args:
+        api: Of the cluster.
+        document: The pod.
+        address: Its own.
+        folder: Of the node.
+        node: Its name.
+    """
+
+    def __init__(
+        self, api: Api, document: dict[str, Any], address: str, folder: Path, node: str
+    ) -> None:
+        self.namespace = document["metadata"]["namespace"]
+        self.name, self.uid = document["metadata"]["name"], document["metadata"]["uid"]
+        self.address = address
+        self.folder = folder / self.uid
+        self.log = self.folder / "log"
+        self.process: subprocess.Popen[bytes] | InProcess | None = None
+        self._api, self._document, self._node = api, document, node
+        self._container = document["spec"]["containers"][0]
+        self._ending = threading.Event()
+        self._overdue = False
+        self._since = now()
+
+    def start(self) -> None:
+        """Start it, in a thread."""
+        threading.Thread(target=self._live, daemon=True).start()
+
+    def end(self, grace: float) -> None:
+        """End it, and remove it from the API server when it has ended."""
+        if not self._ending.is_set():
+            self._ending.set()
+            threading.Thread(target=self._die, args=(grace,), daemon=True).start()
+        elif grace == 0:
+            self.kill()
+
+    def kill(self) -> None:
+        """End its process at once."""
+        self._signal(signal.SIGKILL)
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        image = self._container["image"]
+        if image.startswith("missing.invalid"):
+            text = f"rpc error: code = NotFound desc = failed to pull {image}: not found"
+            self._say("Pending", {"waiting": {"reason": "ErrImagePull", "message": text}})
+            return
+        self._say("Pending", {"waiting": {"reason": "ContainerCreating"}})
+        mounts = self._mount()
+        if mounts is None:
+            return
+        words = [*self._container.get("command", []), *self._container.get("args", [])]
+        environ = self._environ(mounts)
+        words = [_inside(word, mounts) for word in words]
+        since = now()
+        limit = self._document["spec"].get("activeDeadlineSeconds")
+        try:
+            with self.log.open("ab") as log:
+                if IN_PROCESS in self._document["metadata"].get("annotations", {}) and (
+                    words[3] == "worker"
+                ):
+                    self.process = InProcess(words, environ)
+                else:
+                    self.process = subprocess.Popen(
+                        words,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        cwd=self.folder,
+                        env=environ,
+                        start_new_session=True,
+                    )
+        except OSError as error:
+            said = {"reason": "StartError", "message": str(error), "exitCode": 128}
+            self._say("Failed", {"terminated": said})
+            return
+        self._say("Running", {"running": {"startedAt": since}})
+        try:
+            code = self.process.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            self._overdue = True
+            self._signal(signal.SIGTERM)
+            code = self.process.wait()
+        if self.process is not None:
+            self._signal(signal.SIGKILL)  # what its process has left
+        code = code if code >= 0 else 128 - code
+        reason = "Completed" if code == 0 else "Error"
+        if (self.folder / "oom").exists():
+            reason = "OOMKilled"
+        times = {"startedAt": since, "finishedAt": now()}
+        ended = {"terminated": {"exitCode": code, "reason": reason, **times}}
+        self._say("Succeeded" if code == 0 else "Failed", ended)
+
+    def _die(self, grace: float) -> None:
+        self._signal(signal.SIGTERM)
+        end = time.monotonic() + grace
+        while time.monotonic() < end and self.process is not None and self.process.poll() is None:
+            time.sleep(0.05)
+        self.kill()
+        body = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
+        self._api.insist("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{self.name}", body)
+
+    def _signal(self, number: int) -> None:
+        if isinstance(self.process, InProcess):
+            self.process.signal(number)
+        elif self.process is not None:
+            try:
+                os.killpg(self.process.pid, number)
+            except ProcessLookupError:
+                pass
+
+    def _mount(self) -> dict[str, str] | None:
+        """Return the folder for each path at which something is mounted."""
+        volumes = {each["name"]: each for each in self._document["spec"].get("volumes", [])}
+        folders = {}
+        for mount in self._container.get("volumeMounts", []):
+            volume = volumes[mount["name"]]
+            folder = str(self.folder / "volumes" / mount["name"])
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            if "hostPath" in volume:
+                folder = volume["hostPath"]["path"]
+            for kind, word in (("secret", "secretName"), ("configMap", "name")):
+                if kind in volume and not self._fill(folder, kind, volume[kind][word]):
+                    return None
+            folders[mount["mountPath"]] = folder
+        return folders
+
+    def _fill(self, folder: str, kind: str, name: str) -> bool:
+        path = f"/api/v1/namespaces/{self.namespace}/{kind.lower()}s/{name}"
+        said = False
+        while not self._ending.is_set():
+            status, found = self._api.insist("GET", path)
+            if status == 200:
+                for key, value in found.get("data", {}).items():
+                    data = base64.b64decode(value) if kind == "secret" else value.encode()
+                    (Path(folder) / key).write_bytes(data)
+                return True
+            if not said:
+                said = True
+                text = f'MountVolume.SetUp failed for volume : {kind.lower()} "{name}" not found'
+                self._tell("FailedMount", text)
+            time.sleep(RETRY)
+        return False
+
+    def _environ(self, mounts: dict[str, str]) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        environ = {"PATH": path, "HOME": str(self.folder), "HOSTNAME": self.name}
+        fields = {
+            "status.podIP": self.address,
+            "metadata.name": self.name,
+            "metadata.namespace": self.namespace,
+            "spec.nodeName": self._node,
+        }
+        for each in self._container.get("env", []):
+            value, source = each.get("value", ""), each.get("valueFrom", {})
+            if "fieldRef" in source:
+                value = fields[source["fieldRef"]["fieldPath"]]
+            for kind, word in (("secret", "secretKeyRef"), ("configmap", "configMapKeyRef")):
+                if word in source:
+                    where = f"/api/v1/namespaces/{self.namespace}/{kind}s/{source[word]['name']}"
+                    value = self._api.insist("GET", where)[1]["data"][source[word]["key"]]
+                    value = base64.b64decode(value).decode() if kind == "secret" else value
+            environ[each["name"]] = _inside(value, mounts)
+        return environ
+
+    def _say(self, phase: str, state: dict[str, Any]) -> None:
+        running = "running" in state
+        container = {
+            "name": self._container["name"],
+            "image": self._container["image"],
+            "imageID": "",
+            "ready": running,
+            "restartCount": 0,
+            "state": state,
+        }
+        ready = {"status": "True" if running else "False", "lastTransitionTime": now()}
+        status = {
+            "phase": phase,
+            "podIP": self.address,
+            "podIPs": [{"ip": self.address}],
+            "hostIP": "127.0.0.1",
+            "startTime": self._since,
+            "containerStatuses": [container],
+            "conditions": [{"type": kind, **ready} for kind in ("Ready", "ContainersReady")],
+        }
+        if self._overdue:
+            text = "Pod was active on the node longer than the specified deadline"
+            status |= {"phase": "Failed", "reason": "DeadlineExceeded", "message": text}
+        elif (self.folder / "evicted").exists():
+            text = (self.folder / "evicted").read_text()
+            status |= {"phase": "Failed", "reason": "Evicted", "message": text}
+        self._api.insist(
+            "PATCH",
+            f"/api/v1/namespaces/{self.namespace}/pods/{self.name}/status",
+            {"metadata": {"uid": self.uid}, "status": status},
+            "application/strategic-merge-patch+json",
+        )
+
+    def _tell(self, reason: str, message: str) -> None:
+        about = {"kind": "Pod", "apiVersion": "v1", "name": self.name, "uid": self.uid}
+        event = {
+            "metadata": {"generateName": f"{self.name}.", "namespace": self.namespace},
+            "involvedObject": {**about, "namespace": self.namespace},
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "firstTimestamp": now(),
+            "lastTimestamp": now(),
+            "source": {"component": "kubelet", "host": self._node},
+        }
+        self._api.insist("POST", f"/api/v1/namespaces/{self.namespace}/events", event)
+
+
+def _inside(word: str, mounts: dict[str, str]) -> str:
+    for path, folder in mounts.items():
+        if word == path or word.startswith(f"{path}/"):
+            return folder + word[len(path) :]
+    return word
+
+
+class InProcess:
+    """A worker that is a coroutine in one process with the others of its node, with a process's face."""
+
+    _hive: Any = None
+    _turn = threading.Lock()
+
+    def __init__(self, words: list[str], environ: dict[str, str]) -> None:
+        from scalable_core.testing import Hive
+
+        _, _, _, role, group, self._name, place = words
+        self._run = environ["POD_NAME"]
+        with InProcess._turn:
+            InProcess._hive = InProcess._hive or Hive()
+        address = Path(place) / "address"
+        address.write_text(json.dumps(environ["SCALABLE_SCHEDULER"]))
+        self._ask(op="start", role=role, group=group, name=self._name, documents=place)
+
+    def poll(self) -> int | None:
+        """Return its exit code; None while it lives."""
+        state, code = self._ask(op="look")[self._name]
+        return code if state == "stopped" else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+        end = time.monotonic() + (timeout or 1e9)
+        while (code := self.poll()) is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("worker", timeout or 0)
+            time.sleep(1.0)
+        return code
+
+    def signal(self, number: int) -> None:
+        """End it, at once or in its own time."""
+        op = "kill" if number == signal.SIGKILL else "end"
+        self._ask(op=op, names=[self._name])
+
+    def _ask(self, **request: Any) -> Any:
+        with InProcess._turn:
+            return InProcess._hive.ask(run=self._run, **request)
