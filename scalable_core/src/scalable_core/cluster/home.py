@@ -102,7 +102,7 @@ class MemberHome:
                     return True
                 if said != digest:
                     reason = f"what listens there is of another run (it has the code {said[:12]})"
-            except (OSError, TimeoutError) as error:
+            except (OSError, TimeoutError, ValueError) as error:  # the last: an end before TLS
                 reason = str(error) or type(error).__name__
             await asyncio.sleep(0.2)
         raise ClusterError(

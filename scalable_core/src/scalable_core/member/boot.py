@@ -119,8 +119,8 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
                     data = await asyncio.wait_for(scheduler.scalable_code(), 60)
                 if isinstance(data, bytes):
                     return data
-            except (OSError, TimeoutError):
-                pass
+            except (OSError, TimeoutError, ValueError):
+                pass  # the last one is what an end just before TLS begins comes to
             if time.time() > deadline:
                 end(f"the scheduler at {address} could not be reached in time", None)
             await asyncio.sleep(0.2)
