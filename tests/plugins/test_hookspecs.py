@@ -21,6 +21,7 @@ from scalable_core.plugins.loading import Plugin
 from scalable_core.types import (
     Artifact,
     ArtifactRef,
+    BundleRef,
     ClusterRecord,
     ImageRequest,
     Resource,
@@ -92,6 +93,13 @@ def nouns(plan_for: Callable[..., Any], context: Any, tmp_path: Path) -> dict[st
         "price_snapshot": {"refresh": False, "context": context},
         "preflight": {"plan": plan, "context": context},
         "provision_cluster": {"plan": plan, "context": context},
+        "start_driver": {
+            "plan": plan,
+            "bundle": BundleRef(
+                place="p", key="k", digest="d", size=0, files=0, command=("-c", "pass")
+            ),
+            "context": context,
+        },
         "release_cluster": {"record": cluster, "context": context},
         "required_permissions": {"plan": plan},
         "find_resources": {

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from scalable_core.types import (
         Artifact,
         ArtifactRef,
+        BundleRef,
         ClusterRecord,
         CostEstimate,
         HookContext,
@@ -469,6 +470,58 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
                 return LocalCluster(n_workers=group.maximum, threads_per_worker=group.threads,
                                     processes=False, dashboard_address=None,
                                     resources=group.resource)
+    """
+
+
+@hookspec(firstresult=True)
+def start_driver(plan: Plan, bundle: BundleRef, context: HookContext) -> ClusterRecord | None:
+    """Called by `run --detach` and `detach`, instead of `provision_cluster`, in the process that may go.
+
+    Optional: for providers that can run a workflow where its workers are. The answer stands for one member,
+    the driver, which runs ``python *bundle.command`` with the environment of ``context.secrets()`` added to its
+    own, in an image that has Scalable with this provider's plugin. That command does all the rest: it fetches
+    the bundle, checks its digest, unpacks it, provisions the workers (`provision_cluster` is called there),
+    runs the workflow, mirrors the records, obeys `cancel`, releases everything, and ends. A driver whose workers
+    are told to come to it has its scheduler in its own process (`DriverHome` in `scalable_core.cluster.home`).
+
+    The member is tagged with the run as workers are, so that `find_resources` and `release_cluster` know it. It
+    needs to be as large as a scheduler and a workflow are, is never bought as spot, and must end, with all that
+    bills for it, when its command ends; at the latest at the run's hard time limit. It ends in peace on SIGTERM:
+    what it has started is released then.
+
+    Args:
+        plan: What will run, with ``detached`` set; its estimate has a line for the driver.
+        bundle: Where the project's folder is, and what the driver runs. The order for the driver is there too.
+        context: ``run`` and ``run_dir``; ``secrets()`` gives variables for the driver alone: whatever the
+            manifest takes from ``${VAR}``, and the key of kept results. They go through the provider's secret
+            store, never onto a command line.
+
+    Returns:
+        What was started, as soon as the service has accepted it: enough to find and release the driver.
+        ``None`` when this target has no way to run a driver.
+
+    Raises:
+        ClusterError: It cannot be started; nothing of it is left.
+
+    Called again:
+        Once for each run.
+
+    Wrappers:
+        See the plan, the bundle and the record; a rule such as "nothing detached at weekends" belongs here.
+
+    Example:
+        .. code-block:: python
+
+            import subprocess, sys
+            from scalable_core.hookspecs import hookimpl
+            from scalable_core.types import ClusterRecord, Resource
+
+            @hookimpl
+            def start_driver(plan, bundle, context):
+                job = subprocess.Popen([sys.executable, *bundle.command], start_new_session=True)
+                return ClusterRecord(provider="acme", run=context.run or "", project=plan.project.name,
+                                     target=plan.target.name, created="",
+                                     resources=(Resource(kind="process", id=str(job.pid)),))
     """
 
 

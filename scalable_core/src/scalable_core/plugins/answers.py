@@ -13,6 +13,7 @@ from scalable_core.errors import PluginContractError
 from scalable_core.plugins.loading import Plugin
 from scalable_core.types import (
     ArtifactRef,
+    ClusterRecord,
     CostEstimate,
     Plan,
     Policy,
@@ -86,6 +87,7 @@ _CHECKS: dict[str, Callable[[Any, str], str | None]] = {
     "preflight": _list_of(Problem),
     "required_permissions": _record(Policy),
     "provision_cluster": _cluster,
+    "start_driver": _record(ClusterRecord),
     "release_cluster": _record(ReleaseReport),
     "find_resources": _list_of(Resource),
     "read_logs": _iterator,

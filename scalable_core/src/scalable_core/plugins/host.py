@@ -26,6 +26,7 @@ from scalable_core.plugins.loading import Loader, Plugin
 from scalable_core.types import (
     Artifact,
     ArtifactRef,
+    BundleRef,
     ClusterRecord,
     CostEstimate,
     HookContext,
@@ -196,6 +197,17 @@ class PluginHost:
         """Return a running cluster for a plan."""
         name = plan.target.provider
         return self._ask("provision_cluster", self._provider(name), name, context, plan=plan)
+
+    def start_driver(
+        self, plan: Plan, bundle: BundleRef, context: HookContext
+    ) -> ClusterRecord | None:
+        """Start what runs a workflow detached from this process; None when the provider cannot."""
+        name = plan.target.provider
+        plugin = self._provider(name)
+        answer: ClusterRecord | None = self._ask(
+            "start_driver", plugin, name, context, optional=True, plan=plan, bundle=bundle
+        )
+        return answer
 
     def release_cluster(self, record: ClusterRecord, context: HookContext) -> ReleaseReport:
         """Release what a record names, through the provider that made it."""

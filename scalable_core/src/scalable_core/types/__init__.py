@@ -7,6 +7,7 @@ Each record is `attrs.frozen(kw_only=True)`; change one with `attrs.evolve`, nev
 from __future__ import annotations
 
 from scalable_core.types.artifact import PROGRESS, Artifact, ArtifactRef, TransferProgress
+from scalable_core.types.bundle import BundleRef
 from scalable_core.types.cluster import (
     ClusterRecord,
     LogLine,
@@ -63,6 +64,7 @@ __all__ = [
     "Adaptive",
     "Artifact",
     "ArtifactRef",
+    "BundleRef",
     "CacheRow",
     "ClusterRecord",
     "Component",

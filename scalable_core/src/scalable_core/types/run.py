@@ -29,6 +29,7 @@ class RunRecord:
         arguments: What the workflow was given.
         resumed: The run that this one goes on with.
         cost: What it cost; None where nothing is billed, or nobody can say.
+        detached: Its driver does not need the process that started it.
     """
 
     run: str
@@ -49,6 +50,7 @@ class RunRecord:
     arguments: tuple[str, ...] = ()
     resumed: str | None = None
     cost: RunCost | None = None
+    detached: bool = False
 
 
 @frozen(kw_only=True)
