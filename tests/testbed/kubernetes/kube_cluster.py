@@ -1,7 +1,7 @@
-"""A real Kubernetes on this machine: etcd, API server, controllers and scheduler, and nodes that are stand-ins.
+"""A real Kubernetes on this machine: etcd, API server, controllers, scheduler, and nodes that are stand-ins.
 
-The programs are found through ``KUBEBUILDER_ASSETS`` or in ``.testbed/kubernetes/bin`` of the checkout, etcd also
-on the path. Only loopback addresses are used: pods have 127.x addresses, and so have services.
+The programs are found through ``KUBEBUILDER_ASSETS`` or in ``.testbed/kubernetes/bin`` of the checkout, etcd
+also on the path. Only loopback addresses are used: pods have 127.x addresses, and so have services.
 """
 
 from __future__ import annotations

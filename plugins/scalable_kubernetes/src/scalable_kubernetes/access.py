@@ -58,8 +58,9 @@ def from_kubeconfig(path: str | None, context: str | None) -> Access:
     """Use a kubeconfig as kubectl does: its certificates, tokens, and programs that give tokens."""
 
     def connect() -> Any:
-        from kubernetes import config
         from kubernetes.config import ConfigException
+
+        from kubernetes import config
 
         try:
             return config.new_client_from_config(

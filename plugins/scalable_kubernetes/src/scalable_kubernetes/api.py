@@ -234,7 +234,7 @@ class Api:
 
 
 def _dynamic_client(client: Any) -> Any:
-    """Return the client without its discovery, which would ask for every kind that there is, and write a file."""
+    """Return the client without its discovery, which asks for every kind that there is, and writes a file."""
     from kubernetes.dynamic import DynamicClient
 
     return DynamicClient(client, discoverer=lambda *_: None)

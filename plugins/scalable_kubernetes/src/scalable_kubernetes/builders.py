@@ -1,4 +1,4 @@
-"""Every object that a run has in Kubernetes, one pure function for each kind: from a plan's nouns to plain dicts.
+"""Every object that a run has in Kubernetes, one pure function for each kind: from nouns to plain dicts.
 
 All objects of a run belong to one `owner`: it is deleted, and the cluster removes the rest.
 """

@@ -28,9 +28,6 @@ def target_problems(target: Target, folder: Path) -> list[Problem]:
     """
     options: KubernetesOptions = target.options
     return [
-        _warning(
-            "W1300", "provider", "this version of scalable-kubernetes plans, and cannot run yet"
-        ),
         *_names(options),
         *_labels(options),
         *_numbers(options),

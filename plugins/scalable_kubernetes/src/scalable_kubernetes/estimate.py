@@ -9,10 +9,9 @@ from scalable_core.types.bill import Span, billed_wall, billed_workers, forecast
 from scalable_core.types.prices import Price
 from scalable_core.types.units import GIB
 from scalable_kubernetes.options import KubernetesOptions
+from scalable_kubernetes.pods import SCHEDULER_CPUS, SCHEDULER_MEMORY
 
-#: What the scheduler's pod asks for.
-_SCHEDULER_CPUS = 1.0
-_SCHEDULER_GIB = 4.0
+_SCHEDULER_GIB = SCHEDULER_MEMORY / GIB
 
 
 def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
@@ -43,8 +42,8 @@ def _lines(plan: Plan, options: KubernetesOptions) -> Iterator[CostLine]:
             note = workers.note(f"{group.gpus} GPU")
             yield priced("GPUs", "h", hours.times(group.gpus), None, component=name, note=note)
     wall = billed_wall(forecast)
-    note = f"{_SCHEDULER_CPUS:g} vCPU x {wall.expected:.4g}h"
-    yield priced("Scheduler compute", "vCPU-h", wall.times(_SCHEDULER_CPUS), vcpu, note=note)
+    note = f"{SCHEDULER_CPUS:g} vCPU x {wall.expected:.4g}h"
+    yield priced("Scheduler compute", "vCPU-h", wall.times(SCHEDULER_CPUS), vcpu, note=note)
     note = f"{_SCHEDULER_GIB:g} GB x {wall.expected:.4g}h"
     yield priced("Scheduler memory", "GB-h", wall.times(_SCHEDULER_GIB), gib_hour, note=note)
 

@@ -73,7 +73,8 @@ class KubernetesLauncher:
         events: EventSink | None = None,
         provider: str = "kubernetes",
     ) -> None:
-        self.provider, self.region = provider, options.namespace
+        self.provider = provider
+        self.region: str | None = options.namespace
         self.options = options
         self.api = Api(access)
         self.data: Mapping[str, Any] = {**(data or {}), "namespace": options.namespace}
@@ -100,7 +101,8 @@ class KubernetesLauncher:
         price, group = self.options.price, sized(group)
         if price is None or group.memory is None or group.gpus:
             return None
-        return group.cpus * price.vcpu_hour + group.memory / GIB * price.gib_hour
+        usd: float = group.cpus * price.vcpu_hour + group.memory / GIB * price.gib_hour
+        return usd
 
     async def open(self, fleet: Fleet) -> None:
         """Make the owner of all, the scheduler's address, and the rules that guard both."""

@@ -1,4 +1,4 @@
-"""A pod template merged into a pod, much as Kubernetes itself merges: mappings join, named things join by name."""
+"""A pod template merged into a pod, as Kubernetes itself would: mappings join, named things by their names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def merge_template(
     containers = given.get("spec", {}).get("containers") or []
     if containers and "name" not in containers[0]:
         containers[0]["name"] = container
-    merged = merge(pod, given)
+    merged: dict[str, Any] = merge(pod, given)
     ours, meta = pod["metadata"], merged["metadata"]
     meta["labels"] = {**meta.get("labels", {}), **ours["labels"]}
     for key in ("name", "namespace", "ownerReferences"):

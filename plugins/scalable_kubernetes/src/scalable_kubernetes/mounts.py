@@ -79,7 +79,7 @@ def _volume(source: str, known: Mapping[str, dict[str, Any]]) -> tuple[str, dict
         )
     raise UsageError(
         f"mount {source!r} means nothing on Kubernetes: nodes do not have the folders of this machine",
-        cure="write pvc:NAME, configmap:NAME, secret:NAME, volume:NAME, or the absolute path of a node's folder",
+        cure="write pvc:NAME, configmap:NAME, secret:NAME, volume:NAME, or a folder of the nodes such as /data",
     )
 
 

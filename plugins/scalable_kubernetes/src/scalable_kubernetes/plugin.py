@@ -1,8 +1,8 @@
-"""The hooks of the `kubernetes` provider. This version plans and checks; what acts says that it cannot yet."""
+"""The hooks of the `kubernetes` provider, and which function answers each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from scalable_core.hookspecs import hookimpl
@@ -10,16 +10,7 @@ from scalable_core.hookspecs import hookimpl
 if TYPE_CHECKING:
     from distributed.deploy import Cluster
 
-    from scalable_core.types import (
-        ClusterRecord,
-        CostEstimate,
-        HookContext,
-        Plan,
-        Problem,
-        ReleaseReport,
-        ServiceProfile,
-        Target,
-    )
+    from scalable_core import types
 
 SCALABLE_PLUGIN_API = 1
 NAME = "kubernetes"
@@ -34,7 +25,7 @@ def target_options() -> type:
 
 
 @hookimpl
-def check_target(target: Target, context: HookContext) -> Sequence[Problem]:
+def check_target(target: types.Target, context: types.HookContext) -> Sequence[types.Problem]:
     """Check names, labels and options that exclude each other."""
     from scalable_kubernetes.checks import target_problems
 
@@ -42,7 +33,7 @@ def check_target(target: Target, context: HookContext) -> Sequence[Problem]:
 
 
 @hookimpl
-def service_profile(target: Target) -> ServiceProfile:
+def service_profile(target: types.Target) -> types.ServiceProfile:
     """Say how soon pods are there, and how often a Spot node goes."""
     from scalable_kubernetes import profile
 
@@ -50,7 +41,7 @@ def service_profile(target: Target) -> ServiceProfile:
 
 
 @hookimpl
-def estimate_cost(plan: Plan) -> CostEstimate:
+def estimate_cost(plan: types.Plan) -> types.CostEstimate:
     """Name everything that will be paid; only the target itself can give prices."""
     from scalable_kubernetes.estimate import cost_estimate
 
@@ -58,7 +49,23 @@ def estimate_cost(plan: Plan) -> CostEstimate:
 
 
 @hookimpl
-def provision_cluster(plan: Plan, context: HookContext) -> Cluster:
+def preflight(plan: types.Plan, context: types.HookContext) -> Sequence[types.Problem]:
+    """Look at the server, our rights, the quota, and what the server thinks of our pods."""
+    from scalable_kubernetes.preflight import look
+
+    return look(plan, context)
+
+
+@hookimpl
+def required_permissions(plan: types.Plan) -> types.Policy:
+    """Return the Role that is enough."""
+    from scalable_kubernetes.permissions import policy
+
+    return policy(plan.target.options.namespace, NAME)
+
+
+@hookimpl
+def provision_cluster(plan: types.Plan, context: types.HookContext) -> Cluster:
     """Start the scheduler's pod; workers come with the first call, or at once."""
     from scalable_kubernetes.provision import provision
 
@@ -66,8 +73,28 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster:
 
 
 @hookimpl
-def release_cluster(record: ClusterRecord, context: HookContext) -> ReleaseReport:
+def release_cluster(record: types.ClusterRecord, context: types.HookContext) -> types.ReleaseReport:
     """Delete the run's owner, and look until nothing is left."""
     from scalable_kubernetes.release import release
 
     return release(record, context)
+
+
+@hookimpl
+def find_resources(
+    target: types.Target, run: str | None, context: types.HookContext
+) -> Sequence[types.Resource]:
+    """Find owners and pods by their labels."""
+    from scalable_kubernetes.release import find
+
+    return find(target, run, context)
+
+
+@hookimpl
+def read_logs(
+    record: types.ClusterRecord, member: str | None, follow: bool, context: types.HookContext
+) -> Iterator[types.LogLine]:
+    """Read what pods have written."""
+    from scalable_kubernetes.logs import read
+
+    return read(record, member, follow, context)

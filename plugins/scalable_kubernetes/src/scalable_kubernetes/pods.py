@@ -194,7 +194,7 @@ def _placement(options: KubernetesOptions, worker: bool, spot: bool) -> Document
     if not worker:
         return {}
     tolerations = [dict(each) for each in options.tolerations]
-    affinity = {key: value for key, value in options.affinity.items()}
+    affinity = dict(options.affinity)
     if spot:
         tolerations += [
             {"key": key, "operator": "Equal", "value": SPOT_LABELS[key], "effect": "NoSchedule"}

@@ -88,7 +88,8 @@ def read_template(options: KubernetesOptions, folder: Path) -> dict[str, Any]:
     """
     if options.pod_template is None:
         return {}
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     file = folder / options.pod_template
     try:

@@ -64,7 +64,7 @@ def _missing_right(message: str) -> bool:
 
 
 def _right(message: str) -> str:
-    """Return which verb is missing on what, from ``pods is forbidden: User "x" cannot create resource "pods"...``."""
+    """Return which verb is missing on what, from ``User "x" cannot create resource "pods"...``."""
     found = re.search(
         r'User "([^"]*)" cannot (\S+) resource "([^"]*)".*?(?:namespace "([^"]*)")?$', message
     )

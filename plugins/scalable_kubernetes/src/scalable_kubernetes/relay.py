@@ -1,9 +1,9 @@
 """Connections that outlive what carries them: when a link breaks, they go on over the next one.
 
-A way through an API server breaks when that server is restarted or a load balancer loses patience. What Dask has
-is one connection whose end is the end of all its futures. So each connection of a driver is a `Session` here, and
-one in the scheduler's pod; a link between the two may come and go. Each end keeps what the other has not
-confirmed, and says on a new link how much it has received.
+A way through an API server breaks when that server is restarted or a load balancer loses patience. What
+Dask has is one connection whose end is the end of all its futures. So each connection of a driver is a
+`Session` here, and one in the scheduler's pod; a link between the two may come and go. Each end keeps what the
+other has not confirmed, and says on a new link how much it has received.
 
 Both ends run this module: in a pod, its text alone, so it needs nothing but the standard library.
 

@@ -1,4 +1,4 @@
-"""The end of a run in Kubernetes: its owner is deleted, what belongs to it follows, and it is looked at again."""
+"""The end of a run in Kubernetes: its owner is deleted, what belongs to it follows, and nothing may be left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scalable_kubernetes.builders import Scene
 
 #: Seconds that a pod gets when the run is over, and after which one whose node is silent is struck off.
 FAREWELL, STRUCK_OFF = 5, 40.0
-#: Seconds for which it is waited until the cluster has removed what belonged to the owner, by itself and at all.
+#: Seconds until the cluster should have removed what belonged to the owner by itself, and until we give up.
 BY_ITSELF, AT_ALL = 6.0, 75.0
 
 #: What a run may have besides pods, in the order in which it is looked for: version and plural.
