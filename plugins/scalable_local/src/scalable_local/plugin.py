@@ -76,6 +76,16 @@ def provision_cluster(plan: types.Plan, context: types.HookContext) -> Cluster:
 
 
 @hookimpl
+def start_driver(
+    plan: types.Plan, bundle: types.BundleRef, context: types.HookContext
+) -> types.ClusterRecord:
+    """Start a process that needs the one that starts it no more."""
+    from scalable_local import driver
+
+    return driver.start(plan, bundle, context, provider=NAME)
+
+
+@hookimpl
 def release_cluster(record: types.ClusterRecord, context: types.HookContext) -> types.ReleaseReport:
     """Kill worker processes of a run that is over, should any be left."""
     from scalable_local.release import release

@@ -27,6 +27,9 @@ COMMANDS = {
     "validate": Entry("scalable_core.cli.commands.validate", "Say everything that is wrong in a manifest."),
     "plan": Entry("scalable_core.cli.commands.plan", "Show what a run would create and cost."),
     "run": Entry("scalable_core.cli.commands.run", "Run the workflow on a target and release everything."),
+    "attach": Entry("scalable_core.cli.commands.attach", "Watch a run that goes on without you."),
+    "detach": Entry("scalable_core.cli.commands.detach", "Let a run go on without this machine."),
+    "cancel": Entry("scalable_core.cli.commands.cancel", "End a run and keep what it has done."),
     "status": Entry("scalable_core.cli.commands.status", "List what is running, and what it costs an hour."),
     "logs": Entry("scalable_core.cli.commands.logs", "Print what the workers of a run wrote."),
     "down": Entry("scalable_core.cli.commands.down", "End a run, or all, and remove what they have created."),
@@ -39,6 +42,7 @@ COMMANDS = {
     "cache": Entry("scalable_core.cli.commands.cache", "Look at the results that are kept."),
     "prices": Entry("scalable_core.cli.commands.prices", "Show which prices estimates are made with."),
     "plugins": Entry("scalable_core.cli.commands.plugins", "List and check the installed plugins."),
+    "drive": Entry("scalable_core.cli.commands.drive", "Drive a detached run; run --detach starts it."),
     "schema": Entry("scalable_core.cli.commands.schema", "Write the JSON Schema of the manifest."),
 }  # fmt: skip
 

@@ -45,6 +45,7 @@ def run_workflow(
     sink: EventSink | None = None,
     budget: float | None = None,
     resumed: str | None = None,
+    run_id: str | None = None,
 ) -> RunOutcome:
     """Run a workflow to its end, release everything, and say how it went.
 
@@ -60,6 +61,7 @@ def run_workflow(
         sink: Hears the events of its sessions.
         budget: USD at which the run is stopped; None for no limit.
         resumed: The run that this one goes on with, for the record.
+        run_id: The id of the first session's run; a new one when None.
 
     Raises:
         UsageError: There is no such file.
@@ -80,6 +82,7 @@ def run_workflow(
         arguments=tuple(arguments),
         budget=budget,
         resumed=resumed,
+        run_id=run_id,
     )
     failure: BaseException | None = None
     with invoked(run), _as_main(path, arguments) as module, _interrupts(sink or NullSink()):

@@ -13,6 +13,7 @@ from attrs import define, field
 
 from scalable_core import __version__
 from scalable_core.plugins import PluginHost
+from scalable_core.records import new_run_id
 from scalable_core.records.folder import now
 from scalable_core.types import EventSink, Plan, RunRecord
 
@@ -32,6 +33,7 @@ class Invocation:
         arguments: What the workflow is given.
         budget: USD that all its sessions together may cost; None for no limit.
         resumed: The run that this one goes on with.
+        run_id: What the first session calls its run; None for a new id.
         sessions: Those that the workflow has made, in order.
     """
 
@@ -42,6 +44,7 @@ class Invocation:
     arguments: tuple[str, ...] = ()
     budget: float | None = None
     resumed: str | None = None
+    run_id: str | None = None
     sessions: list[ScalableSession] = field(factory=list)
 
     def spent(self, *, but: ScalableSession) -> float:
@@ -78,7 +81,15 @@ def first_record(plan: Plan, run_id: str) -> RunRecord:
         workflow=None if run is None else str(run.workflow),
         arguments=() if run is None else run.arguments,
         resumed=None if run is None else run.resumed,
+        detached=plan.detached,
     )
+
+
+def next_run_id() -> str:
+    """Return the id of the run that is about to be made."""
+    run = current()
+    first = run is not None and not run.sessions and run.run_id
+    return first or new_run_id()
 
 
 _current: Invocation | None = None

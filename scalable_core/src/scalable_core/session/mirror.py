@@ -30,11 +30,11 @@ def mirror_uri(plan: Plan) -> str | None:
     """Return where the records of a run are copied to; None when they are not.
 
     They are when the run's workers are not on this machine and the project has a storage that is not either,
-    and always with ``project.mirror: true``.
+    when the run is detached, and always with ``project.mirror: true``.
     """
     if plan.project.default_storage is None:
         return None
-    if plan.project.mirror or (
+    if plan.project.mirror or plan.detached or (
         plan.target.provider != "local" and is_remote(plan.stores.artifacts)
     ):
         return plan.stores.artifacts

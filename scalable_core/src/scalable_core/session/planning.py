@@ -51,6 +51,7 @@ def make_plan(
     online: bool = False,
     hours: float | None = None,
     output_size: int | None = None,
+    detached: bool = False,
 ) -> Plan:
     """Return the plan of a manifest, with how long its run will take and the provider's estimate of its cost.
 
@@ -60,12 +61,13 @@ def make_plan(
         online: Also pin every image to its digest, which asks registries.
         hours: Estimate exactly so long, with every worker there; from what is known of the run when None.
         output_size: Bytes that the run stores; from what is known of it when None.
+        detached: The workflow runs in a driver of its own, which is paid for too.
 
     Raises:
         ProviderError: The provider cannot estimate, or an image cannot be resolved.
         UsageError: The manifest was read for no target.
     """
-    plan = build_plan(manifest)
+    plan = evolve(build_plan(manifest), detached=detached)
     if online:
         plan = pin_images(plan, host=host)
     return Appraiser(plan, host=host, hours=hours, output_size=output_size)(plan)
@@ -95,7 +97,11 @@ def pin_images(plan: Plan, *, host: PluginHost) -> Plan:
     Raises:
         ImageError: An image does not exist, may not be read or lacks the platform.
     """
-    context = HookContext(project=plan.project.name, workdir=Path(plan.manifest).parent)
+    context = HookContext(
+        project=plan.project.name,
+        workdir=Path(plan.manifest).parent,
+        data={"target": plan.target},
+    )
     groups = tuple(_pin(group, plan, host, context) for group in plan.groups)
     return evolve(plan, groups=groups, online=True)
 

@@ -13,7 +13,7 @@ from scalable_core.errors import BudgetReachedError, ProviderError, UsageError
 from scalable_core.manifest import AUTO, manifest_text
 from scalable_core.plan import plan_document
 from scalable_core.plugins import PluginHost
-from scalable_core.records import RunFolder, new_run_id
+from scalable_core.records import RunFolder
 from scalable_core.records.folder import now
 from scalable_core.session import invocation, mirror
 from scalable_core.session.artifacts import RunArtifacts
@@ -60,7 +60,7 @@ class ScalableSession:
     """
 
     def __init__(self, plan: Plan, *, host: PluginHost, sink: EventSink | None = None) -> None:
-        self.run_id = new_run_id()
+        self.run_id = invocation.next_run_id()
         self._plan = plan
         self._host = host
         self._sink: EventSink = sink or NullSink()

@@ -76,6 +76,9 @@ class RunCommand(click.Command):
     help="Go on with an earlier run: its target, overlays, workflow and arguments.",
 )
 @click.option(
+    "--detach", is_flag=True, help="Hand the run over and return; it goes on without this machine."
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Print what happens as JSON, one object a line."
 )
 @common_options
@@ -91,6 +94,7 @@ def command(
     budget: float | None,
     allow_unpriced: bool,
     resume: str | None,
+    detach: bool,
     as_json: bool,
     quiet: bool,
     verbose: int,
@@ -111,6 +115,9 @@ def command(
     as the money reaches, everything is released, and the exit code is 75. --resume goes on from there: results
     that are kept in the cache are not paid for twice. A resumed run counts from zero, against its own --budget.
 
+    With --detach a driver runs the workflow where the target's workers are, and the command returns at once. The
+    manifest's folder travels with it, but for what .gitignore and .scalableignore name.
+
     Ctrl-C stops the workflow and releases everything that the run has started.
 
     \b
@@ -118,6 +125,7 @@ def command(
     scalable run --target aws
     scalable run --target aws --budget 5
     scalable run --resume brisk-otter --budget 2
+    scalable run --target aws --detach
     scalable run study/scalable.yaml -- --years 30
 
     Exit codes: 1 the workflow raised, 2 usage or manifest, 3 provider, 4 no capacity, 75 stopped by the
@@ -136,10 +144,10 @@ def command(
     arguments: tuple[str, ...] = tuple(ctx.meta.get(_ARGUMENTS, ()))
     point = None if resume is None else _resume_point(manifest, resume)
     if point is None:
-        plan = _make_plan(manifest, target, overlays, host)
+        plan = _make_plan(manifest, target, overlays, host, detach)
     else:
         point.check(target=target, overlays=overlays, workflow=workflow, arguments=arguments)
-        plan = _make_plan(str(point.manifest), point.target, point.overlays, host)
+        plan = _make_plan(str(point.manifest), point.target, point.overlays, host, detach)
         workflow, arguments = str(point.workflow), point.arguments
     check_budget(plan, budget, allow_unpriced=allow_unpriced)
     if dry_run:
@@ -155,6 +163,10 @@ def command(
         return INTERRUPTED
     how = {"workflow": script, "arguments": arguments, "budget": budget}
     how["resumed"] = None if point is None else point.run
+    if detach:
+        from scalable_core.cli.handing import hand_over
+
+        return hand_over(plan, host, as_json=as_json, quiet=quiet, **how)
     if as_json:
         with _stdout_for_us() as stream:
             lines = JsonLines(stream)
@@ -171,17 +183,21 @@ def command(
 
 
 def _make_plan(
-    source: str, target: str | None, overlays: tuple[str, ...], host: PluginHost
+    source: str, target: str | None, overlays: tuple[str, ...], host: PluginHost, detach: bool
 ) -> Plan:
     from scalable_core.session.planning import load, load_plan, make_plan
 
     if not source.endswith(".json"):
         read = load(source, target=chosen(target), overlays=overlays, host=host)
-        return make_plan(read, host=host)
+        return make_plan(read, host=host, detached=detach)
     if target is not None or overlays:
         raise UsageError(
             f"{source} is a plan, and a plan has its target and overlays already",
             cure=f"leave them out, or make another plan with --output {source}",
+        )
+    if detach:
+        raise UsageError(
+            "a saved plan is run here, not detached", cure=f"name the manifest instead of {source}"
         )
     return load_plan(Path(source), host=host)
 

@@ -1,0 +1,218 @@
+"""Hands a run to a driver that does not need this process: packs, orders, starts. Imports no distributed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from scalable_core.errors import ClusterError, UsageError
+from scalable_core.manifest import manifest_text
+from scalable_core.plan import plan_document
+from scalable_core.plugins import PluginHost
+from scalable_core.records import RunFolder, new_run_id
+from scalable_core.records.folder import read_run
+from scalable_core.records.shared import SharedRecords
+from scalable_core.session import order as orders
+from scalable_core.session.invocation import first_record
+from scalable_core.session.mirror import mirror_uri
+from scalable_core.session.order import Order
+from scalable_core.session.parcel import Parcel, pack
+from scalable_core.session.storage import is_remote, open_storage, project_key
+from scalable_core.types import BundleRef, HookContext, Plan, to_data
+
+#: What a driver's command writes beside its records: the workflow's own words too.
+LOG = "driver.log"
+#: In a run's folder: what `start_driver` answered.
+DRIVER = "driver.json"
+#: What both sides must have in the same version, since calls travel between them.
+AGREE = ("python", "dask", "distributed", "cloudpickle")
+#: Seconds in which a driver on this machine has to speak up.
+PATIENCE = 60.0
+
+_VARIABLE = re.compile(r"\$\{(\w+)")
+
+
+@frozen(kw_only=True)
+class Detached:
+    """A run that was handed over.
+
+    Attributes:
+        run: Its id.
+        folder: Its records, as far as this machine has them.
+        parcel: What travelled.
+    """
+
+    run: str
+    folder: Path
+    parcel: Parcel
+
+
+def local_versions() -> dict[str, str]:
+    """Return the versions of `AGREE` here; Python's without its last number."""
+    found = {name: importlib.metadata.version(name) for name in AGREE if name != "python"}
+    return {"python": ".".join(platform.python_version_tuple()[:2]), **found}
+
+
+def start_detached(
+    plan: Plan,
+    *,
+    host: PluginHost,
+    workflow: Path,
+    arguments: Sequence[str] = (),
+    budget: float | None = None,
+    resumed: str | None = None,
+) -> Detached:
+    """Start a run that goes on without this process.
+
+    Args:
+        plan: With ``detached`` set.
+        host: The plugins.
+        workflow: The file to run; it must be in the manifest's folder.
+        arguments: ``sys.argv[1:]`` of the workflow.
+        budget: USD at which the run is stopped; None for no limit.
+        resumed: The run that this one goes on with.
+
+    Raises:
+        UsageError: The project cannot travel, or the target cannot run a driver.
+        ProviderError: The driver cannot be started.
+        StorageError: The project's storage cannot be written.
+    """
+    home = Path(plan.manifest).parent
+    here = plan.target.provider == "local"
+    place = _place(plan, here=here)
+    parcel = pack(home, home / ".scalable" / "detached" / ".bundles")
+    run = new_run_id()
+    order = Order(
+        run=run,
+        digest=parcel.digest,
+        key=parcel.key,
+        manifest=Path(plan.manifest).name,
+        workflow=_inside(workflow, home, parcel),
+        folder=_folder(home),
+        target=plan.target.name,
+        overlays=plan.overlays,
+        arguments=tuple(arguments),
+        budget=budget,
+        resumed=resumed,
+        lock=plan.lock,
+        stores=plan.stores if here else None,
+        versions=local_versions(),
+    )
+    records = Path(plan.stores.records) / run
+    context = HookContext(
+        project=plan.project.name,
+        run=run,
+        workdir=home,
+        run_dir=records,
+        secrets=lambda: driver_secrets(plan),
+    )
+    storage = open_storage(place, host=host, context=context)
+    storage.put_if_absent(parcel.key, parcel.path)
+    orders.put_order(storage, order)
+    record = evolve(
+        first_record(plan, run), workflow=str(workflow), arguments=order.arguments, resumed=resumed
+    )
+    folder = RunFolder(records, record)
+    folder.write_document("plan.json", plan_document(plan))
+    folder.write_document(orders.FILE, orders.order_document(order))
+    folder.write_text("manifest.yaml", manifest_text(plan.document))
+    shared = mirror_uri(plan)
+    copy = None if shared is None else SharedRecords(
+        records, open_storage(shared, host=host, context=context)
+    )  # fmt: skip
+    if copy is not None:
+        copy.send()
+    bundle = BundleRef(
+        place=place,
+        key=parcel.key,
+        digest=f"sha256:{parcel.digest}",
+        size=parcel.size,
+        files=len(parcel.files),
+        command=("-m", "scalable", "drive", place, run),
+    )
+    try:
+        cluster = host.start_driver(plan, bundle, context)
+        if cluster is None:
+            raise UsageError(
+                f"target {plan.target.name!r} cannot run a workflow detached: provider "
+                f"{plan.target.provider!r} starts no driver on it",
+                cure="run it attached, without --detach, or on another target",
+            )
+    except BaseException as error:
+        folder.update(status="failed", error=str(error).splitlines()[0], ended=record.started)
+        raise
+    folder.write_document(DRIVER, to_data(cluster))
+    if here:
+        _await_driver(records)
+    elif copy is not None:
+        copy.send()
+    return Detached(run=run, folder=records, parcel=parcel)
+
+
+def driver_secrets(plan: Plan) -> Mapping[str, str]:
+    """Return what the environment of a driver must hold and nobody else may read."""
+    from scalable_core.session.storage import worker_secrets
+
+    text = Path(plan.manifest).read_text(encoding="utf-8")
+    named = {name: os.environ[name] for name in _VARIABLE.findall(text) if name in os.environ}
+    return {**named, **worker_secrets(plan)}
+
+
+def _place(plan: Plan, *, here: bool) -> str:
+    """Where the parcel and the order go."""
+    if plan.project.default_storage is not None and is_remote(plan.stores.artifacts):
+        return plan.stores.artifacts
+    if not here:
+        raise UsageError(
+            f"a detached run on {plan.target.name!r} needs a storage that it reaches, and the project has none",
+            cure="name one in the manifest, such as default_storage: s3://bucket/prefix",
+        )
+    project_key(plan)  # made here, once: the driver finds it beside the cache
+    return str(Path(plan.manifest).parent / ".scalable" / "detached")
+
+
+def _inside(workflow: Path, home: Path, parcel: Parcel) -> str:
+    try:
+        name = workflow.resolve().relative_to(home.resolve()).as_posix()
+    except ValueError:
+        raise UsageError(
+            f"the workflow {workflow} is not in {home}, and only that folder travels to a detached run",
+            cure="move it there, or run it attached, without --detach",
+        ) from None
+    if name not in parcel.files:
+        reason = "is left out by .gitignore or .scalableignore" if workflow.exists() else "is not there"
+        raise UsageError(
+            f"the workflow {workflow} {reason}", cure=f"write it, or bring it with !{name} in .scalableignore"
+        )
+    return name
+
+
+def _folder(home: Path) -> str:
+    """The current folder as the driver shall have it: the project's own when it is another one."""
+    here = Path.cwd().resolve()
+    return here.relative_to(home.resolve()).as_posix() if home.resolve() in here.parents else "."
+
+
+def _await_driver(records: Path) -> None:
+    """Wait until the driver has taken the run over.
+
+    Raises:
+        ClusterError: It has ended before, or says nothing.
+    """
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        record = read_run(records)
+        if record.pid != os.getpid():
+            return
+        time.sleep(0.05)
+    raise ClusterError(
+        f"the driver of {records.name} has not begun within {PATIENCE:.0f} s",
+        cure=f"read {records / LOG}, and end it: scalable down {records.name}",
+    )
