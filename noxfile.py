@@ -40,6 +40,14 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(name="crash-full", default=False)
+def crash_full(session: nox.Session) -> None:
+    """Kill drivers on the local AWS after each call, with members that are processes."""
+    install_workspace(session, *group("test"))
+    session.env["SCALABLE_CRASH"] = "processes"
+    session.run("pytest", "tests/aws/test_fargate_crash.py", "--timeout=0", *session.posargs)
+
+
 @nox.session(python="3.11", default=False)
 def minimums(session: nox.Session) -> None:
     """Run the tests with the oldest versions of what each dist names."""

@@ -73,12 +73,19 @@ class Drivers:
 
 
 @pytest.fixture
-def drivers(bed, become, tmp_path, monkeypatch) -> Iterator[Drivers]:
+def members(request):
+    """The local AWS; its members are processes for ``nox -s crash-full``, and share one otherwise."""
+    processes = os.environ.get("SCALABLE_CRASH") == "processes"
+    return request.getfixturevalue("real_bed" if processes else "bed")
+
+
+@pytest.fixture
+def drivers(members, become, tmp_path, monkeypatch) -> Iterator[Drivers]:
     """Drivers, and this process as somebody else who looks after them."""
-    become(bed)
+    become(members)
     monkeypatch.setattr(release, "LOOK_EVERY", 0.3)
     monkeypatch.setattr(release, "SETTLING", 1.0)
-    drivers = Drivers(bed, tmp_path)
+    drivers = Drivers(members, tmp_path)
     yield drivers
     drivers.close()
 
@@ -110,7 +117,7 @@ def left_of(bed, project):
     ]
 
 
-def test_whenever_a_driver_is_killed_down_leaves_nothing(bed, drivers):
+def test_whenever_a_driver_is_killed_down_leaves_nothing(members, drivers):
     """After each call of a whole run in an empty account, carried out but not answered; of every kind."""
     names = (f"crash-{number}-{uuid.uuid4().hex[:4]}" for number in itertools.count())
     ends, code = {}, -9
@@ -120,7 +127,7 @@ def test_whenever_a_driver_is_killed_down_leaves_nothing(bed, drivers):
             folder, key, code = drivers.run(next(names), **assassin)
             assert code in (-9, 0), (folder / "driver.error").read_text()
             if code == -9:
-                ends[folder.name, bed.get("victims")[key]] = pool.submit(down, folder)
+                ends[folder.name, members.get("victims")[key]] = pool.submit(down, folder)
             return key, code
 
         for after in range(1, MOST):
@@ -128,29 +135,27 @@ def test_whenever_a_driver_is_killed_down_leaves_nothing(bed, drivers):
             if code == 0:
                 break
         assert code == 0
-        kinds = set(bed.count(key))
-        for kind in kinds - {
-            kind for _, kind in ends
-        }:  # calls that go out together come in any order
-            crash(after=1, at=kind)
+        kinds = set(members.count(key))
+        for kind in kinds - {kind for _, kind in ends}:
+            crash(after=1, at=kind)  # calls that go out together come in any order
         for crashed, end in ends.items():
             assert end.result(timeout=120) == [], crashed
-            assert left_of(bed, crashed[0]) == [], crashed
+            assert left_of(members, crashed[0]) == [], crashed
 
     assert {kind for _, kind in ends} == kinds
     assert len(ends) >= 40
 
 
-def test_without_anybody_the_limits_in_the_cluster_end_what_bills(bed, drivers):
+def test_without_anybody_the_limits_in_the_cluster_end_what_bills(members, drivers):
     """The scheduler ends when nobody drives it, the workers with it; those that never saw it, in time."""
     project = f"alone-{uuid.uuid4().hex[:6]}"
     limits = {"no_driver": 2.0, "join": 10.0}
     _, _, code = drivers.run(project, limits=limits, after=2, at="ecs:ListTasks")
     assert code == -9
-    assert bed.tasks(standing_name(project))
+    assert members.tasks(standing_name(project))
 
     end = time.monotonic() + 90
-    while bed.tasks(standing_name(project)) and time.monotonic() < end:
+    while members.tasks(standing_name(project)) and time.monotonic() < end:
         time.sleep(0.2)
 
-    assert bed.tasks(standing_name(project)) == []
+    assert members.tasks(standing_name(project)) == []

@@ -55,6 +55,7 @@ SET_UP = {
     "nox": "the sessions' commands are those of .ci/run",
     "nox -l": "lists the sessions",
     "nox -s docs": ".ci/run builds the pages with the same command",
+    "python tests/testbed/aws": "the tests of Fargate start it with the same command",
     "python benchmarks/run.py": "the figures are taken by hand, on an idle machine",
 }
 

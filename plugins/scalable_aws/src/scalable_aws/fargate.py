@@ -54,7 +54,7 @@ class FargateLauncher:
         "members": Rate(burst=100, per_second=19),
         "poll": Rate(burst=10, per_second=2),
     }
-    poll_interval = 2.0
+    poll_interval = 3.0
 
     def __init__(self, options: FargateOptions, storage: str | None = None) -> None:
         self.options = options
@@ -144,7 +144,8 @@ class FargateLauncher:
         if self._doubtful:
             await self._adopt()
         pending = [arn for name, arn in self._tasks.items() if name not in self._running]
-        if self._running:
+        self._polls += 1
+        if self._running and (not pending or self._polls % OTHERS == 1):
             staying = set(await self._list("RUNNING"))
             pending += [self._tasks[n] for n in self._running if self._tasks[n] not in staying]
         tasks = await self._describe(self._due(pending))
@@ -162,7 +163,6 @@ class FargateLauncher:
 
         Who works is known from the scheduler, and a hundred more cost one more call each time.
         """
-        self._polls += 1
         return arns if self._polls % OTHERS == 1 else arns[:PAGE]
 
     def _note(self, name: str, task: dict[str, Any]) -> None:
