@@ -220,6 +220,7 @@ class SlurmCluster(SLURMCluster):
         self.worker_spec.clear()
         await super()._correct_state_internal()
         await self.scheduler.close()
+        self.shutdown_scheduler = False  # it is closed; Dask would try to reach it for half a minute
 
     def _say(self, kind: str, message: str) -> None:
         self._context.events.emit(Event(time=time.time(), kind=kind, message=message))
