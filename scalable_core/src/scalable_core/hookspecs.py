@@ -184,7 +184,7 @@ def resolve_image(request: ImageRequest, context: HookContext) -> ResolvedImage 
 
     Args:
         request: The image as written and the platform that the workers will have.
-        context: Project and folder.
+        context: Project and folder; ``data["target"]`` is the target, where there is one.
 
     Returns:
         The image pinned to a digest; ``None`` leaves it to the core.

@@ -5,6 +5,8 @@ What AWS does not have is below ``/testbed/``:
     GET  calls                the calls so far: service, action, parameters, status, access key, time
     POST forget               drops them
     POST capacity             {"FARGATE_SPOT": 3}: so many tasks at one time; an empty object for no limits
+    POST quotas               {"L-3032A538": 6}: all quotas that there are, by code
+    POST denied               ["ecs:RunTask", ...]: what simulations say that nobody may do
     POST interrupt            {"tasks": [arn, ...], "code": "SpotInterruption"}: what Spot does to them
     POST kill                 {"tasks": [arn, ...]}: what too little memory does to them
     POST faults               [{"service": "ecs", "action": "RunTask", "code": "ThrottlingException",
@@ -43,7 +45,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from aws import ecs, registry
+from aws import account, ecs, registry
 from scalable_core.testing import Hive
 
 #: Bodies of S3 are data; so much of them is noted.
@@ -80,6 +82,7 @@ class LocalAws:
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         ecs.correct()
+        account.correct()
         self._server = make_server(
             "127.0.0.1", port, self._answer, threaded=True, request_handler=_Handler
         )
@@ -193,10 +196,19 @@ class LocalAws:
 
     def _post_forget(self, _: Any) -> None:
         self.calls.clear()
+        account.reset()
 
     def _post_capacity(self, limits: dict[str, int]) -> None:
         ecs.capacity.clear()
         ecs.capacity.update(limits)
+
+    def _post_quotas(self, quotas: dict[str, float]) -> None:
+        account.quotas.clear()
+        account.quotas.update(quotas)
+
+    def _post_denied(self, actions: list[str]) -> None:
+        account.denied.clear()
+        account.denied.update(actions)
 
     def _post_clock(self, seconds: dict[str, float]) -> None:
         self.agent.clock = Clock(**seconds)

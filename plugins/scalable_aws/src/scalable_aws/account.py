@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from scalable_aws.options import AwsOptions
 
 #: Prefixes of IAM actions that differ from the name of the SDK's service.
-_PREFIXES = {"resourcegroupstaggingapi": "tag"}
+_PREFIXES = {"resourcegroupstaggingapi": "tag", "service-quotas": "servicequotas"}
 
 
 class CallError(ClusterError):

@@ -67,6 +67,12 @@ def standing_name(project: str) -> str:
     return f"scalable-{plain}"
 
 
+def arn_of(region: str) -> str:
+    """Return how ARNs begin in a region."""
+    special = {"cn-": "arn:aws-cn", "us-gov-": "arn:aws-us-gov"}
+    return next((arn for prefix, arn in special.items() if region.startswith(prefix)), "arn:aws")
+
+
 def secrets_path(project: str) -> str:
     """Return the path in Parameter Store below which each run of a project has its own."""
     return f"/scalable/{standing_name(project)}"
@@ -92,14 +98,15 @@ async def find_or_make(
         ClusterError: Something cannot be found or made.
     """
     name, tags = standing_name(project), {PROJECT: project, STANDING: "true"}
+    arn = arn_of(options.region)
     execution = getattr(options, "execution_role_arn", None)
     task = getattr(options, "task_role_arn", None)
     cluster, network, group, execution_role, task_role = await asyncio.gather(
         _cluster(account, name, tags),
         _network(account, options, name, tags),
         _log_group(account, log_group_name(project), tags),
-        _given(execution) or _role(account, f"{name}-execution", execution_policy(project), tags),
-        _given(task) or _role(account, f"{name}-task", task_policy(project, storage), tags),
+        _given(execution) or _role(account, f"{name}-execution", execution_policy(project, arn), tags),
+        _given(task) or _role(account, f"{name}-task", task_policy(project, storage, arn), tags),
     )
     vpc, subnets, public, security_group = network
     return Standing(
@@ -116,9 +123,9 @@ async def find_or_make(
     )
 
 
-def execution_policy(project: str) -> list[dict[str, Any]]:
+def execution_policy(project: str, arn: str = "arn:aws") -> list[dict[str, Any]]:
     """Return the statements of the role with which ECS pulls images and writes logs."""
-    logs = f"arn:aws:logs:*:*:log-group:{log_group_name(project)}:*"
+    logs = f"{arn}:logs:*:*:log-group:{log_group_name(project)}:*"
     return [
         {"Effect": "Allow", "Action": _EXECUTION, "Resource": "*"},
         {
@@ -129,9 +136,11 @@ def execution_policy(project: str) -> list[dict[str, Any]]:
     ]
 
 
-def task_policy(project: str, storage: str | None) -> list[dict[str, Any]]:
+def task_policy(
+    project: str, storage: str | None, arn: str = "arn:aws"
+) -> list[dict[str, Any]]:
     """Return the statements of the role that members have: their run's documents, and the project's storage."""
-    parameters = f"arn:aws:ssm:*:*:parameter{secrets_path(project)}/*"
+    parameters = f"{arn}:ssm:*:*:parameter{secrets_path(project)}/*"
     statements: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": parameters},
     ]
@@ -145,12 +154,12 @@ def task_policy(project: str, storage: str | None) -> list[dict[str, Any]]:
                     f"s3:{verb}"
                     for verb in ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload")
                 ],
-                "Resource": f"arn:aws:s3:::{bucket}/{below}",
+                "Resource": f"{arn}:s3:::{bucket}/{below}",
             },
             {
                 "Effect": "Allow",
                 "Action": ["s3:ListBucket", "s3:GetBucketLocation"],
-                "Resource": f"arn:aws:s3:::{bucket}",
+                "Resource": f"{arn}:s3:::{bucket}",
             },
         ]
     return statements
@@ -168,36 +177,53 @@ async def _cluster(account: Account, name: str, tags: Mapping[str, str]) -> str:
     found = [c["clusterArn"] for c in answer["clusters"] if c.get("status") == "ACTIVE"]
     if found:
         return str(found[0])
-    made = await account.call(
-        "ecs",
-        "CreateCluster",
-        clusterName=name,
-        capacityProviders=["FARGATE", "FARGATE_SPOT"],
-        tags=[{"key": key, "value": value} for key, value in tags.items()],
-    )
-    return str(made["cluster"]["clusterArn"])
+    request = {
+        "clusterName": name,
+        "capacityProviders": ["FARGATE", "FARGATE_SPOT"],
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+    }
+    for again in (True, True, True, False):
+        try:
+            made = await account.call("ecs", "CreateCluster", **request)
+            return str(made["cluster"]["clusterArn"])
+        except CallError as error:  # ECS makes its own role with an account's first cluster
+            if "service linked role" not in error.said or not again:
+                raise
+        await asyncio.sleep(5)
+    raise AssertionError
 
 
 async def _network(
     account: Account, options: AwsOptions, name: str, tags: Mapping[str, str]
 ) -> tuple[str, tuple[str, ...], bool, str]:
-    asked: dict[str, Any] = {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
-    if options.vpc:
-        asked = {"Filters": [{"Name": "vpc-id", "Values": [options.vpc]}]}
-    if options.subnets:
-        asked = {"SubnetIds": list(options.subnets)}
-    subnets = (await account.call("ec2", "DescribeSubnets", **asked))["Subnets"]
+    subnets = await find_subnets(account, options)
     if not subnets:
         raise ClusterError(
             f"there are no subnets for members in {options.vpc or 'a default VPC'} of {options.region}",
             cure="name subnets in the target, or make the default VPC: aws ec2 create-default-vpc",
         )
     vpc = str(subnets[0]["VpcId"])
-    public = options.assign_public_ip
-    if public is None:
-        public = any(each.get("MapPublicIpOnLaunch") for each in subnets)
     ids = tuple(str(each["SubnetId"]) for each in subnets)
-    return vpc, ids, public, await _security_group(account, name, vpc, tags)
+    group = await _security_group(account, name, vpc, tags)
+    return vpc, ids, is_public(options, subnets), group
+
+
+async def find_subnets(account: Account, options: AwsOptions) -> list[dict[str, Any]]:
+    """Return the subnets that a target means: those that it names, all of its VPC, or the default ones."""
+    asked: dict[str, Any] = {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+    if options.vpc:
+        asked = {"Filters": [{"Name": "vpc-id", "Values": [options.vpc]}]}
+    if options.subnets:
+        asked = {"SubnetIds": list(options.subnets)}
+    found: list[dict[str, Any]] = (await account.call("ec2", "DescribeSubnets", **asked))["Subnets"]
+    return found
+
+
+def is_public(options: AwsOptions, subnets: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether members get public addresses."""
+    if options.assign_public_ip is not None:
+        return options.assign_public_ip
+    return any(each.get("MapPublicIpOnLaunch") for each in subnets)
 
 
 async def _security_group(account: Account, name: str, vpc: str, tags: Mapping[str, str]) -> str:

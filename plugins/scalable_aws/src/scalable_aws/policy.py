@@ -1,0 +1,260 @@
+"""What somebody must be allowed to do to look at, run, watch and release a plan, as a policy of IAM. Pure.
+
+It is the list of the calls that this plugin makes, and of what AWS checks besides in the course of them; tests
+compare it with the calls of whole runs. Accounts are not known offline, so ARNs leave them open.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from scalable_aws.images import find_place
+from scalable_aws.options import AwsOptions
+from scalable_aws.standing import PROJECT, log_group_name, secrets_path, standing_name
+from scalable_core.types import Plan, Policy
+
+#: What no call of this plugin is named after: AWS checks it in the course of other calls, such as tags that
+#: come with what is created, roles that are handed on, and what the registry of ECR does for a token.
+IMPLIED = {
+    "ec2:CreateTags",
+    "ec2:RunInstances",
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+    "ecs:TagResource",
+    "iam:PassRole",
+    "logs:TagResource",
+    "ssm:AddTagsToResource",
+}
+
+
+@frozen(kw_only=True)
+class Grant:
+    """One statement.
+
+    Attributes:
+        name: Its ``Sid``.
+        actions: What is allowed.
+        resources: On what; anything where IAM cannot tell resources of these actions apart.
+        condition: Under which condition.
+        once: Needed only by who makes or removes what stands for all runs of the project.
+    """
+
+    name: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...] = ("*",)
+    condition: Mapping[str, Mapping[str, str]] = {}
+    once: bool = False
+
+    @property
+    def statement(self) -> dict[str, Any]:
+        """It, as IAM writes it."""
+        statement: dict[str, Any] = {
+            "Sid": self.name,
+            "Effect": "Allow",
+            "Action": sorted(self.actions),
+            "Resource": list(self.resources),
+        }
+        if self.condition:
+            statement["Condition"] = {key: dict(value) for key, value in self.condition.items()}
+        return statement
+
+
+def required_permissions(plan: Plan, *, provider: str) -> Policy:
+    """Return the least that somebody must be allowed to do to run a plan."""
+    found = tuple(grants(plan))
+    document = {"Version": "2012-10-17", "Statement": [grant.statement for grant in found]}
+    actions = sorted({action for grant in found for action in grant.actions})
+    return Policy(provider=provider, text=json.dumps(document, indent=2), actions=tuple(actions))
+
+
+def grants(plan: Plan) -> Iterator[Grant]:
+    """Yield what is needed for a plan, by purpose."""
+    options: AwsOptions = plan.target.options
+    scope = _Scope(plan.project.name, options)
+    machines = plan.target.cluster_type == "ec2"
+    yield _look()
+    yield from _images(plan, scope)
+    yield from _storage(plan, scope)
+    yield from _network(scope)
+    yield from _documents(scope)
+    yield from _logs(scope)
+    yield from _roles(scope, options, machines)
+    yield from _machines(scope) if machines else _tasks(scope)
+
+
+class _Scope:
+    """The names of a project's things, as far as they are known offline."""
+
+    def __init__(self, project: str, options: AwsOptions) -> None:
+        self.project, self.region = project, options.region
+        self.partition = partition_of(options.region)
+        self.name = standing_name(project)
+
+    def arn(self, service: str, what: str, region: str | None = None) -> str:
+        """Return an ARN in any account."""
+        where = self.region if region is None else region
+        return f"arn:{self.partition}:{service}:{where}:*:{what}"
+
+    @property
+    def own(self) -> dict[str, dict[str, str]]:
+        """The condition that something carries the project's tag."""
+        return {"StringEquals": {f"aws:ResourceTag/{PROJECT}": self.project}}
+
+
+def partition_of(region: str) -> str:
+    """Return the partition that a region is in, such as ``aws``."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def _look() -> Grant:
+    return Grant(
+        name="Look",
+        actions=(
+            "ec2:DescribeInstances",
+            "ec2:DescribeLaunchTemplates",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeRouteTables",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcEndpoints",
+            "ec2:DescribeVpcs",
+            "ecs:ListTaskDefinitions",
+            "iam:GetRole",
+            "iam:SimulatePrincipalPolicy",
+            "logs:DescribeLogGroups",
+            "servicequotas:GetServiceQuota",
+            "ssm:DescribeParameters",
+            "sts:GetCallerIdentity",
+        ),
+    )
+
+
+def _images(plan: Plan, scope: _Scope) -> Iterator[Grant]:
+    places = [find_place(group.image) for group in plan.groups if group.image]
+    arns = sorted({scope.arn("ecr", f"repository/{p.repository}", p.region) for p in places if p})
+    if arns:
+        yield Grant(name="LogInToEcr", actions=("ecr:GetAuthorizationToken",))
+        reading = ("ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer")
+        yield Grant(name="ReadImages", actions=reading, resources=tuple(arns))
+
+
+def _storage(plan: Plan, scope: _Scope) -> Iterator[Grant]:
+    uri = plan.project.default_storage or ""
+    if not uri.startswith("s3://"):
+        return
+    bucket, _, prefix = uri.removeprefix("s3://").rstrip("/").partition("/")
+    arn = f"arn:{scope.partition}:s3:::{bucket}"
+    yield Grant(
+        name="KeepRuns",
+        actions=("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
+        resources=(f"{arn}/{prefix}/*" if prefix else f"{arn}/*",),
+    )
+    yield Grant(name="ListRuns", actions=("s3:ListBucket",), resources=(arn,))
+
+
+def _network(scope: _Scope) -> Iterator[Grant]:
+    group, vpc = scope.arn("ec2", "security-group/*"), scope.arn("ec2", "vpc/*")
+    yield Grant(name="MakeGroups", actions=("ec2:CreateSecurityGroup",), resources=(group, vpc))
+    yield Grant(
+        name="OwnGroups",
+        actions=("ec2:AuthorizeSecurityGroupIngress", "ec2:DeleteSecurityGroup"),
+        resources=(group,),
+        condition=scope.own,
+    )
+    yield Grant(
+        name="TagWhatIsMade",
+        actions=("ec2:CreateTags",),
+        resources=(scope.arn("ec2", "*"),),
+        condition={"StringLike": {"ec2:CreateAction": "*"}},
+    )
+
+
+def _documents(scope: _Scope) -> Iterator[Grant]:
+    yield Grant(
+        name="Documents",
+        actions=("ssm:AddTagsToResource", "ssm:DeleteParameters", "ssm:PutParameter"),
+        resources=(scope.arn("ssm", f"parameter{secrets_path(scope.project)}/*"),),
+    )
+
+
+def _logs(scope: _Scope) -> Iterator[Grant]:
+    group = scope.arn("logs", f"log-group:{log_group_name(scope.project)}")
+    yield Grant(
+        name="ReadLogs",
+        actions=("logs:FilterLogEvents", "logs:GetLogEvents"),
+        resources=(f"{group}:*",),
+    )
+    yield Grant(
+        name="KeepLogs",
+        actions=(
+            "logs:CreateLogGroup",
+            "logs:DeleteLogGroup",
+            "logs:PutRetentionPolicy",
+            "logs:TagResource",
+        ),
+        resources=(f"{group}:*",),
+        once=True,
+    )
+
+
+def _roles(scope: _Scope, options: AwsOptions, machines: bool) -> Iterator[Grant]:
+    # Who asks for a role that is not there asks for it without its path.
+    made = tuple(
+        scope.arn("iam", f"role/{path}{scope.name}-*", region="") for path in ("scalable/", "")
+    )
+    yield Grant(
+        name="MakeRoles",
+        actions=(
+            "iam:CreateRole",
+            "iam:DeleteRole",
+            "iam:DeleteRolePolicy",
+            "iam:PutRolePolicy",
+            "iam:TagRole",
+        ),
+        resources=made,
+        once=True,
+    )
+    named = (getattr(options, f"{part}_role_arn", None) for part in ("execution", "task"))
+    service = "ec2.amazonaws.com" if machines else "ecs-tasks.amazonaws.com"
+    yield Grant(
+        name="HandOnRoles",
+        actions=("iam:PassRole",),
+        resources=(made[0], *sorted({arn for arn in named if arn})),
+        condition={"StringEquals": {"iam:PassedToService": service}},
+    )
+
+
+def _tasks(scope: _Scope) -> Iterator[Grant]:
+    cluster = scope.arn("ecs", f"cluster/{scope.name}")
+    task = scope.arn("ecs", f"task/{scope.name}/*")
+    family = scope.arn("ecs", f"task-definition/{scope.name}-*")
+    inside = {"ArnLike": {"ecs:cluster": cluster}}
+    yield Grant(
+        name="Definitions",  # IAM does not tell them apart
+        actions=("ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"),
+    )
+    yield Grant(name="StartTasks", actions=("ecs:RunTask",), resources=(family,), condition=inside)
+    yield Grant(name="ListTasks", actions=("ecs:ListTasks",), condition=inside)
+    yield Grant(
+        name="Tasks",
+        actions=("ecs:DescribeClusters", "ecs:DescribeTasks", "ecs:StopTask"),
+        resources=(cluster, task),
+    )
+    yield Grant(name="TagTasks", actions=("ecs:TagResource",), resources=(cluster, task, family))
+    yield Grant(
+        name="MakeCluster",
+        actions=("ecs:CreateCluster", "ecs:DeleteCluster"),
+        resources=(cluster,),
+        once=True,
+    )
+    yield Grant(name="ForgetDefinitions", actions=("ecs:DeregisterTaskDefinition",), once=True)
+
+
+def _machines(scope: _Scope) -> Iterator[Grant]:
+    yield from ()
