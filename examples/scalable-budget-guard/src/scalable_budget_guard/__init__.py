@@ -1,0 +1,1 @@
+"""Refuses runs that may cost more than a team allows."""
