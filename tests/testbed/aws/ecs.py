@@ -112,6 +112,7 @@ def correct() -> None:
     CreateCluster       again: it is emptied                   idempotent
     DeleteCluster       takes one with tasks                   ClusterContainsTasksException
     sizes               any                                    the pairs of Fargate
+    families            those without a definition too         those that have an active one
     ==================  =====================================  =======================================
     """
     backend, response = models.EC2ContainerServiceBackend, responses.EC2ContainerServiceResponse
@@ -128,6 +129,7 @@ def correct() -> None:
     backend.create_cluster = _once(backend.create_cluster)
     backend.delete_cluster = _empty(backend.delete_cluster)
     backend.stop_task = _stop_task
+    backend.list_task_definition_families = _families
     response.run_task = _run_task
     response.describe_tasks = _describe_tasks
     response.list_tasks = _list_tasks
@@ -192,6 +194,11 @@ def _sized(register: Any) -> Any:
         return register(self, family, *args, **kwargs)
 
     return register_task_definition
+
+
+def _families(self: Any, family_prefix: str | None = None) -> list[str]:
+    known = self.task_definitions
+    return [name for name in known if known[name] and name.startswith(family_prefix or "")]
 
 
 def _once(create: Any) -> Any:

@@ -239,12 +239,12 @@ async def find_standing(account: Account, project: str) -> list[Resource]:
         find_groups(account, {PROJECT: project, STANDING: "true"}),
         account.call("logs", "DescribeLogGroups", logGroupNamePrefix=secrets_path(project)),
         account.pages(
-            "ecs", "ListTaskDefinitions", "taskDefinitionArns", status="ACTIVE", sort="ASC"
+            "ecs", "ListTaskDefinitionFamilies", "families", familyPrefix=name, status="ACTIVE"
         ),
         *(_role(account, f"{name}-{part}") for part in ("execution", "task")),
     )
     alive = [c["clusterArn"] for c in clusters["clusters"] if c.get("status") == "ACTIVE"]
-    own = [arn for arn in map(str, families) if _is_of(arn, name)]
+    own = [family for family in map(str, families) if family.rpartition("-")[0] == name]
     names = [g["logGroupName"] for g in logs["logGroups"]]
     return [
         *each("ecs:cluster", alive),
@@ -253,11 +253,6 @@ async def find_standing(account: Account, project: str) -> list[Resource]:
         *each("ecs:task-definition", own),
         *each("iam:role", [role for role in roles if role]),
     ]
-
-
-def _is_of(arn: str, name: str) -> bool:
-    family = arn.rpartition("/")[2].rpartition(":")[0]
-    return family.rpartition("-")[0] == name
 
 
 async def _role(account: Account, name: str) -> str | None:
@@ -273,7 +268,9 @@ async def _role(account: Account, name: str) -> str | None:
 async def _release_standing(account: Account, project: str) -> list[Resource]:
     for each in await find_standing(account, project):
         if each.kind == "ecs:task-definition":
-            await account.call("ecs", "DeregisterTaskDefinition", taskDefinition=each.id)
+            listed = await account.call("ecs", "ListTaskDefinitions", familyPrefix=each.id)
+            for arn in listed["taskDefinitionArns"]:
+                await account.call("ecs", "DeregisterTaskDefinition", taskDefinition=arn)
         elif each.kind == "ecs:cluster":
             await account.call("ecs", "DeleteCluster", cluster=each.id)
         elif each.kind == "logs:log-group":

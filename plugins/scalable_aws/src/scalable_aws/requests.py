@@ -45,6 +45,7 @@ _STATES: dict[str, State] = {
 _TAKEN_BACK = {"SpotInterruption", "TerminationNotice", "InfrastructureHealth"}
 #: What the words of a failure amount to; the first that fits counts.
 _MEANINGS: tuple[tuple[str, FailureKind], ...] = (
+    (r"i/o timeout|deadline exceeded|connection (issue|refused|reset)|no such host", "other"),
     (r"vCPU|limit on the number of tasks|quota|LimitExceeded", "quota"),
     (r"[Cc]apacity is unavailable|CapacityError|RESOURCE:|no capacity|InsufficientFree", "no-capacity"),
     (r"CannotPull|pull image|ImagePull|manifest|Platform.*match", "image"),

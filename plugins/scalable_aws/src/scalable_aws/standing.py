@@ -105,7 +105,8 @@ async def find_or_make(
         _cluster(account, name, tags),
         _network(account, options, name, tags),
         _log_group(account, log_group_name(project), tags),
-        _given(execution) or _role(account, f"{name}-execution", execution_policy(project, arn), tags),
+        _given(execution)
+        or _role(account, f"{name}-execution", execution_policy(project, arn), tags),
         _given(task) or _role(account, f"{name}-task", task_policy(project, storage, arn), tags),
     )
     vpc, subnets, public, security_group = network
@@ -136,9 +137,7 @@ def execution_policy(project: str, arn: str = "arn:aws") -> list[dict[str, Any]]
     ]
 
 
-def task_policy(
-    project: str, storage: str | None, arn: str = "arn:aws"
-) -> list[dict[str, Any]]:
+def task_policy(project: str, storage: str | None, arn: str = "arn:aws") -> list[dict[str, Any]]:
     """Return the statements of the role that members have: their run's documents, and the project's storage."""
     parameters = f"{arn}:ssm:*:*:parameter{secrets_path(project)}/*"
     statements: list[dict[str, Any]] = [
