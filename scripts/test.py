@@ -14,7 +14,13 @@ import sys
 from workspace import PYTHON, ROOT, install_everything, run, say
 
 #: Debian package to a program that it brings.
-PROGRAMS = {"podman": "podman", "runc": "runc", "docker-registry": "docker-registry"}
+PROGRAMS = {
+    "podman": "podman",
+    "runc": "runc",
+    "docker-registry": "docker-registry",
+    "munge": "munged",
+    "slurm-wlm": "slurmctld",
+}
 
 #: Exit code of pytest when tests have failed.
 FAILED = 1
