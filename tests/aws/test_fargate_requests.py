@@ -256,7 +256,9 @@ def test_standing_things_have_the_project_s_name_as_aws_allows_it(project, name)
 
 def test_members_may_read_their_own_project_s_parameters_and_storage_alone():
     """Nothing in the policy of a member is for everything."""
-    statements = standing.task_policy("study", "s3://bucket/runs", standing.arn_of("us-gov-west-1"))
+    statements = standing.task_policy(
+        "study", "s3://bucket/runs", standing.partition_of("us-gov-west-1")
+    )
 
     resources = [statement["Resource"] for statement in statements]
     assert resources == [

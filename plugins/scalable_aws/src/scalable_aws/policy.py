@@ -14,7 +14,13 @@ from attrs import frozen
 
 from scalable_aws.images import find_place
 from scalable_aws.options import AwsOptions
-from scalable_aws.standing import PROJECT, log_group_name, secrets_path, standing_name
+from scalable_aws.standing import (
+    PROJECT,
+    log_group_name,
+    partition_of,
+    secrets_path,
+    standing_name,
+)
 from scalable_core.types import Plan, Policy
 
 #: What no call of this plugin is named after: AWS checks it in the course of other calls, such as tags that
@@ -105,13 +111,6 @@ class _Scope:
         return {"StringEquals": {f"aws:ResourceTag/{PROJECT}": self.project}}
 
 
-def partition_of(region: str) -> str:
-    """Return the partition that a region is in, such as ``aws``."""
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
-
-
 def _look() -> Grant:
     return Grant(
         name="Look",
@@ -124,6 +123,7 @@ def _look() -> Grant:
             "ec2:DescribeSubnets",
             "ec2:DescribeVpcEndpoints",
             "ec2:DescribeVpcs",
+            "ecs:ListTaskDefinitionFamilies",
             "ecs:ListTaskDefinitions",
             "iam:GetRole",
             "iam:SimulatePrincipalPolicy",

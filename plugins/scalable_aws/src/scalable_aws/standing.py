@@ -67,10 +67,11 @@ def standing_name(project: str) -> str:
     return f"scalable-{plain}"
 
 
-def arn_of(region: str) -> str:
-    """Return how ARNs begin in a region."""
-    special = {"cn-": "arn:aws-cn", "us-gov-": "arn:aws-us-gov"}
-    return next((arn for prefix, arn in special.items() if region.startswith(prefix)), "arn:aws")
+def partition_of(region: str) -> str:
+    """Return the partition that a region is in, such as ``aws``."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def secrets_path(project: str) -> str:
@@ -98,7 +99,7 @@ async def find_or_make(
         ClusterError: Something cannot be found or made.
     """
     name, tags = standing_name(project), {PROJECT: project, STANDING: "true"}
-    arn = arn_of(options.region)
+    partition = partition_of(options.region)
     execution = getattr(options, "execution_role_arn", None)
     task = getattr(options, "task_role_arn", None)
     cluster, network, group, execution_role, task_role = await asyncio.gather(
@@ -106,8 +107,9 @@ async def find_or_make(
         _network(account, options, name, tags),
         _log_group(account, log_group_name(project), tags),
         _given(execution)
-        or _role(account, f"{name}-execution", execution_policy(project, arn), tags),
-        _given(task) or _role(account, f"{name}-task", task_policy(project, storage, arn), tags),
+        or _role(account, f"{name}-execution", execution_policy(project, partition), tags),
+        _given(task)
+        or _role(account, f"{name}-task", task_policy(project, storage, partition), tags),
     )
     vpc, subnets, public, security_group = network
     return Standing(
@@ -124,9 +126,9 @@ async def find_or_make(
     )
 
 
-def execution_policy(project: str, arn: str = "arn:aws") -> list[dict[str, Any]]:
+def execution_policy(project: str, partition: str = "aws") -> list[dict[str, Any]]:
     """Return the statements of the role with which ECS pulls images and writes logs."""
-    logs = f"{arn}:logs:*:*:log-group:{log_group_name(project)}:*"
+    logs = f"arn:{partition}:logs:*:*:log-group:{log_group_name(project)}:*"
     return [
         {"Effect": "Allow", "Action": _EXECUTION, "Resource": "*"},
         {
@@ -137,9 +139,9 @@ def execution_policy(project: str, arn: str = "arn:aws") -> list[dict[str, Any]]
     ]
 
 
-def task_policy(project: str, storage: str | None, arn: str = "arn:aws") -> list[dict[str, Any]]:
+def task_policy(project: str, storage: str | None, partition: str = "aws") -> list[dict[str, Any]]:
     """Return the statements of the role that members have: their run's documents, and the project's storage."""
-    parameters = f"{arn}:ssm:*:*:parameter{secrets_path(project)}/*"
+    parameters = f"arn:{partition}:ssm:*:*:parameter{secrets_path(project)}/*"
     statements: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": parameters},
     ]
@@ -153,12 +155,12 @@ def task_policy(project: str, storage: str | None, arn: str = "arn:aws") -> list
                     f"s3:{verb}"
                     for verb in ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload")
                 ],
-                "Resource": f"{arn}:s3:::{bucket}/{below}",
+                "Resource": f"arn:{partition}:s3:::{bucket}/{below}",
             },
             {
                 "Effect": "Allow",
                 "Action": ["s3:ListBucket", "s3:GetBucketLocation"],
-                "Resource": f"{arn}:s3:::{bucket}",
+                "Resource": f"arn:{partition}:s3:::{bucket}",
             },
         ]
     return statements
