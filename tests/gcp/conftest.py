@@ -14,6 +14,10 @@ import pytest
 
 from scalable_core.types import Event, HookContext
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "testbed"))
+
+from gcp.testbed import Testbed  # noqa: E402
+
 SERVER = Path(__file__).parents[1] / "testbed" / "gcp" / "storage.py"
 MIB = 1024 * 1024
 
@@ -81,3 +85,20 @@ def events() -> Events:
 @pytest.fixture
 def context(events: Events) -> HookContext:
     return HookContext(events=events)
+
+
+@pytest.fixture(scope="session")
+def local_google(server: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """The local Google Cloud, whose members keep objects in the Cloud Storage beside it."""
+    with Testbed(tmp_path_factory.mktemp("google"), STORAGE_EMULATOR_HOST=server.url) as testbed:
+        yield testbed
+
+
+@pytest.fixture
+def google(local_google: Testbed, monkeypatch: pytest.MonkeyPatch) -> Testbed:
+    """The local Google Cloud, with nothing in it, as the one that this process means."""
+    local_google.tell("reset")
+    for name, value in local_google.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("scalable_gcp.cloud.FIRST_PAUSE", 0.05)
+    return local_google

@@ -1,12 +1,16 @@
-"""The local Google Cloud: what the services in `services.py` keep, behind their own HTTP, checked as they check.
+"""The local Google Cloud: what the services in `services.py` keep, behind their own HTTP, checked as they
+check.
 
-Each request is held against Google's own description of its API, so that what the service would not understand is
-refused here too. What Google does not have is below ``/testbed/``:
+Each request is held against Google's own description of its API, so that what the service would not
+understand is refused here too. What Google does not have is below ``/testbed/``:
 
     GET  calls       the requests so far: who, service, method id, path, query, body, status
     GET  state       what there is: pools, machines, secrets, rules, addresses of instances
     POST settings    how the world is from now on, such as {"quota": 4, "forbid_inbound": true}
     POST kill        {"id": ...}: ends the process of an instance; Cloud Run starts its container again
+    POST assassin    {"pid": 4711, "after": 7}: SIGKILL after the driver's next 7 calls and one without answer
+    POST cut         {}: breaks all tunnels of IAP
+    POST images      {"repository/image:tag": "sha256:..."}: what is in Artifact Registry
     POST scale       {"pool": ..., "count": 1}: the service ends whom it likes
     POST reset       ends and forgets everything
 """
@@ -14,8 +18,11 @@ refused here too. What Google does not have is below ``/testbed/``:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import re
+import signal
 import struct
 from typing import Any
 
@@ -27,6 +34,30 @@ from services import ACCOUNT, NUMBER, PROJECT, ZONES, Refused, Settings, World
 _POOL = r"projects/[^/]+/locations/[^/]+/workerPools/[^/]+"
 
 
+class _Session:
+    """One connection through IAP; what has not been acknowledged is kept, to be sent again."""
+
+    def __init__(self, sid: str) -> None:
+        self.sid, self.arrived = sid, 0
+        self.reader: Any = None
+        self.writer: Any = None
+        self.kept, self.kept_from = bytearray(), 0
+
+    def forget(self, count: int) -> None:
+        del self.kept[: max(0, count - self.kept_from)]
+        self.kept_from = max(self.kept_from, count)
+
+    async def down(self, socket: web.WebSocketResponse) -> None:
+        with contextlib.suppress(OSError, RuntimeError):
+            for start in range(0, len(self.kept), 16384):
+                piece = bytes(self.kept[start : start + 16384])
+                await socket.send_bytes(struct.pack(">HI", 4, len(piece)) + piece)
+            while data := await self.reader.read(16384):
+                self.kept += data
+                await socket.send_bytes(struct.pack(">HI", 4, len(data)) + data)
+            await socket.close(code=4004)
+
+
 class Server:
     """Answers for all services."""
 
@@ -34,6 +65,9 @@ class Server:
         self.world, self.url = world, ""
         self.calls: list[dict[str, Any]] = []
         self.images: dict[str, str] = {}
+        self.sessions: dict[str, _Session] = {}
+        self.sockets: set[Any] = set()
+        self.assassin: dict[str, int] = {}
         self.app = web.Application(client_max_size=2**24)
         self.app.router.add_route("*", "/testbed/{word}", self._testbed)
         self.app.router.add_post("/token", self._token)
@@ -84,55 +118,76 @@ class Server:
     # -- IAP ---------------------------------------------------------------------------------------------
 
     async def _tunnel(self, request: web.Request) -> web.StreamResponse:
-        """Carry a connection as IAP does, and refuse what its rules refuse."""
-        query = request.query
+        """Carry a connection as IAP does, refuse what its rules refuse, and take broken ones up again."""
+        query, verb = request.query, request.match_info["verb"]
+        if not request.headers.get("Authorization"):
+            return web.Response(status=401)
+        if verb == "reconnect":
+            session = self.sessions.get(query["sid"])
+            if session is None:
+                return web.Response(status=404)
+        else:
+            session = await self._dial(query)
+            if session is None:
+                return web.Response(status=403)
+        socket = web.WebSocketResponse(protocols=("relay.tunnel.cloudproxy.app",))
+        await socket.prepare(request)
+        if session.writer is None:
+            await socket.close(code=4003, message=b"failed to connect to backend")
+            return socket
+        self.sockets.add(request)
+        if verb == "reconnect":
+            session.forget(int(query["ack"]))
+            await socket.send_bytes(struct.pack(">HQ", 2, session.arrived))
+        else:
+            await socket.send_bytes(struct.pack(">HI", 1, len(session.sid)) + session.sid.encode())
+        pump = asyncio.ensure_future(session.down(socket))
+        try:
+            async for message in socket:
+                if message.type is not WSMsgType.BINARY:
+                    break
+                (tag,) = struct.unpack(">H", message.data[:2])
+                if tag == 4:
+                    session.writer.write(message.data[6:])
+                    session.arrived += len(message.data) - 6
+                    await socket.send_bytes(struct.pack(">HQ", 7, session.arrived))
+                    await session.writer.drain()
+                elif tag == 7:
+                    session.forget(struct.unpack(">Q", message.data[2:10])[0])
+            if socket.close_code == 1000:
+                session.writer.close()
+        except (OSError, RuntimeError):
+            pass
+        finally:
+            self.sockets.discard(request)
+            pump.cancel()
+        return socket
+
+    async def _dial(self, query: Any) -> _Session | None:
         machine = self.world.machines.get(
             f"projects/{query.get('project')}/zones/{query['zone']}/instances/{query.get('instance')}"
         )
-        rules = [
-            rule
-            for rule in self.world.rules.values()
-            if "35.235.240.0/20" in rule["sourceRanges"]
-            and machine is not None
+        let_in = machine is not None and any(
+            "35.235.240.0/20" in rule["sourceRanges"]
             and set(rule.get("targetTags", [])) & set(machine["tags"]["items"])
             and query["port"] in rule["allowed"][0]["ports"]
-        ]
-        if request.headers.get("Authorization") != "Bearer driver" or not rules:
-            return web.Response(status=403)
-        socket = web.WebSocketResponse(protocols=("relay.tunnel.cloudproxy.app",))
-        await socket.prepare(request)
-        address = machine["networkInterfaces"][0]["networkIP"]
-        try:
-            reader, writer = await asyncio.open_connection(address, int(query["port"]))
-        except OSError:
-            await socket.close(code=4003, message=b"failed to connect to backend")
-            return socket
-        sid = b"session-1"
-        await socket.send_bytes(struct.pack(">HI", 1, len(sid)) + sid)
-
-        async def down() -> None:
-            while data := await reader.read(16384):
-                await socket.send_bytes(struct.pack(">HI", 4, len(data)) + data)
-            await socket.close(code=4004)
-
-        pump, arrived = asyncio.ensure_future(down()), 0
-        try:
-            async for message in socket:
-                if message.type is WSMsgType.BINARY and message.data[:2] == b"\0\4":
-                    writer.write(message.data[6:])
-                    arrived += len(message.data) - 6
-                    await socket.send_bytes(struct.pack(">HQ", 7, arrived))
-                    await writer.drain()
-        finally:
-            pump.cancel()
-            writer.close()
-        return socket
+            for rule in self.world.rules.values()
+        )
+        if machine is None or not let_in:
+            return None
+        session = _Session(f"session-{len(self.sessions)}")
+        with contextlib.suppress(OSError):
+            address, port = machine["networkInterfaces"][0]["networkIP"], int(query["port"])
+            session.reader, session.writer = await asyncio.open_connection(address, port)
+        self.sessions[session.sid] = session
+        return session
 
     # -- the APIs ----------------------------------------------------------------------------------------
 
     async def _answer(self, request: web.Request) -> web.Response:
         service, path = request.match_info["service"], request.match_info["path"]
         who = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        who = "driver" if who and not who.startswith("account:") else who
         text = await request.text()
         body = json.loads(text) if text else None
         call = {
@@ -162,6 +217,11 @@ class Server:
             if error.reason == "SERVICE_DISABLED":
                 answer["error"]["details"] = [{"reason": error.reason}]
         call["status"] = status
+        if self.assassin and who == "driver":
+            self.assassin["after"] -= 1
+            if self.assassin["after"] < 0:
+                os.kill(self.assassin.pop("pid"), signal.SIGKILL)
+                self.assassin = {}
         return web.json_response(answer, status=status)
 
     def _allowed(self, service: str, method: str, who: str) -> None:
@@ -268,9 +328,6 @@ class Server:
             case "iam.projects.serviceAccounts.testIamPermissions":
                 denied = world.settings.denied
                 return {"permissions": [each for each in body["permissions"] if each not in denied]}
-            case "serviceusage.services.batchGet":
-                names = [each for each in self.calls[-1]["names"]]
-                return {"services": [self._service(name) for name in names]}
             case "serviceusage.services.list":
                 off = {f"{each}.googleapis.com" for each in world.settings.disabled}
                 names = ("run", "compute", "secretmanager", "artifactregistry", "logging", "iap")
@@ -292,13 +349,6 @@ class Server:
             case "logging.entries.list":
                 return {"entries": self._entries(body)}
         raise Refused(501, f"the testbed does not know {method}")
-
-    def _service(self, name: str) -> dict[str, Any]:
-        short = name.rpartition("/")[2].removesuffix(".googleapis.com")
-        return {
-            "name": name,
-            "state": "DISABLED" if short in self.world.settings.disabled else "ENABLED",
-        }
 
     def _project(self, name: str) -> None:
         if name not in (PROJECT, NUMBER):
@@ -382,6 +432,11 @@ class Server:
             self.images.update(data)
         elif word == "kill":
             world.instances[data["id"]].kill()
+        elif word == "assassin":
+            self.assassin = data
+        elif word == "cut":
+            for socket in list(self.sockets):
+                socket.transport.abort()
         elif word == "scale":
             world.scale_pool(data["pool"], data["count"])
         elif word == "reset":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -15,14 +16,21 @@ class Testbed:
 
     Args:
         folder: For its files.
+        **environment: What all instances have in theirs.
     """
 
     __test__ = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         words = [sys.executable, str(Path(__file__).parent), "--folder", str(folder)]
         with (folder / "server.log").open("wb") as log:
-            self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = subprocess.Popen(
+                words,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, **environment},
+            )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (folder / "server.log").read_text()
