@@ -6,9 +6,9 @@ For each N a driver of its own starts N workers on what stands already, waits un
 calls and closes. Members are many in one process, so that this machine measures the driver and not them. CPU is
 what the driver's process has used after its imports.
 
-For comparison: dask-cloudprovider 2025.9.0, which starts one task a call and looks at each by itself, was measured
-once against a like service, with 80 ms a call and 20 s until a task runs. It made 632 calls to 10 workers and 959
-to 50, was ready after 46 and 56 s, and its process used 28 and 46 s of CPU.
+For comparison: dask-cloudprovider 2025.9.0, which starts one task a call and looks at each by itself, was
+measured once against a like service, with 80 ms a call and 20 s until a task runs. It made 632 calls to 10
+workers and 959 to 50, was ready after 46 and 56 s, and its process used 28 and 46 s of CPU.
 """
 
 from __future__ import annotations
