@@ -47,9 +47,12 @@ def estimate_cost(plan):
 @hookimpl
 def provision_cluster(plan, context):
     from scalable_core.cluster.fleet import FleetCluster
+    from scalable_core.cluster.launcher import Offer
     from scalable_core.testing import SubprocessLauncher
 
-    return FleetCluster(plan, SubprocessLauncher(context.run_dir / "service"), context)
+    offers = (Offer(name="on-demand", hourly=WORKER.usd),)
+    launcher = SubprocessLauncher(context.run_dir / "service", offers=offers)
+    return FleetCluster(plan, launcher, context)
 """
 
 MANIFEST = """\

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
+from scalable_core.cluster.adaptive import share_out
 from scalable_core.cluster.explain import to_error
 from scalable_core.cluster.launcher import (
     Fleet,
@@ -23,7 +25,9 @@ from scalable_core.cluster.launcher import (
     MemberGroup,
     Offer,
 )
+from scalable_core.cluster.listener import Listener
 from scalable_core.cluster.pace import Pace
+from scalable_core.cluster.payroll import Payroll
 from scalable_core.cluster.seats import GroupState, Seat, lack, whole_units
 from scalable_core.cluster.watch import SCHEDULER, Watch
 from scalable_core.errors import ScalableError
@@ -33,19 +37,6 @@ logger = logging.getLogger("scalable.fleet")
 
 #: Seconds that calls which are under way get to end, when all ends.
 LAST_CALLS = 60.0
-
-
-class Listener(Protocol):
-    """Hears what becomes of a crew."""
-
-    def say(self, kind: str, message: str, **data: Any) -> None:
-        """Take an event for the records."""
-
-    def group_failed(self, group: str, failure: LaunchFailure) -> None:
-        """Take note that a group has no member and will get none."""
-
-    def scheduler_lost(self, failure: LaunchFailure) -> None:
-        """Take note that the scheduler's member has ended."""
 
 
 class Crew:
@@ -58,6 +49,9 @@ class Crew:
         listener: Hears what happens.
         least: Workers below which the run makes no sense.
         patience: Seconds for which lack of capacity is borne when a group has nobody, or all have too few.
+
+    Attributes:
+        payroll: What the members are paid for.
     """
 
     def __init__(
@@ -78,6 +72,8 @@ class Crew:
             g.name: GroupState(group=g, offers=tuple(launcher.offers(g))) for g in groups
         }
         self.seats: dict[str, Seat] = {}
+        self.payroll = Payroll()
+        self._limit = math.inf
         self._tasks: list[asyncio.Task[None]] = []
         self.launch_soon = asyncio.Event()
         self.news = asyncio.Event()
@@ -100,8 +96,21 @@ class Crew:
 
     def want(self, group: str, count: int) -> None:
         """Have so many members of a group from now on; too many are not touched, see `release`."""
-        self.groups[group].wanted = count
-        self.refill(self.groups[group])
+        self.want_all({group: count})
+
+    def want_all(self, counts: Mapping[str, int]) -> None:
+        """Have so many members of each group named; where there may be fewer, they share those."""
+        for name, count in counts.items():
+            self.groups[name].wanted = count
+        self.refill(*(self.groups[name] for name in counts))
+
+    def limit_workers(self, total: int) -> None:
+        """Launch no more workers from now on than make so many over all groups; those that are there stay."""
+        self._limit = total
+        workers = self._workers()
+        for seat in [s for s in workers if s.state == "open"][::-1][: max(0, len(workers) - total)]:
+            del self.seats[seat.name]
+        self.refill(*(group for name, group in self.groups.items() if name != SCHEDULER))
 
     def resize(self, group: str, count: int, here: Collection[str]) -> list[str]:
         """Have so many members of a group, and return whom it can best do without if there are more.
@@ -191,6 +200,7 @@ class Crew:
         for task in self._tasks:
             task.cancel()
         left = await self.launcher.close()
+        self.payroll.end_all(time.time())
         kind, there = self.launcher.kind, {(each.kind, each.id) for each in left}
         ours = [e.resource.id for e in self.fleet.ledger.entries if e.resource.kind == kind]
         made = {e.resource.id: e.made for e in self.fleet.ledger.entries}
@@ -252,11 +262,13 @@ class Crew:
         kind = self.launcher.kind
         try:
             await self.fleet.ledger.intend([self._resource(name, offer) for name in names])
+            self.payroll.begin(names, group.group.name, offer.hourly, time.time())
             result = await self.launcher.launch(group.group, names, offer)
         except ScalableError as error:
             group.halted = LaunchFailure(kind="other", message=error.message, cure=error.cure)
             for name in names:
                 self.seats.pop(name, None)
+            self.payroll.drop(names)
             return
         except Exception as error:  # whether anything was created, the polls will show
             text = f"the call that launches {names[0]} failed: {type(error).__name__}: {error}"
@@ -287,6 +299,7 @@ class Crew:
         kinds = {failure.kind: failure for failure in failed.values()}
         for name in failed:
             self.seats.pop(name, None)
+        self.payroll.drop(failed)
         for kind, failure in kinds.items():
             count = sum(each.kind == kind for each in failed.values())
             self.note_failure(group, offer, failure, count)
@@ -305,16 +318,31 @@ class Crew:
             self._said.add((group.group.name, failure.kind))
             self.say("fleet.short", text, group=group.group.name, failure=failure.kind)
 
-    def refill(self, group: GroupState) -> None:
-        """Open seats for what is missing of a group."""
-        missing = group.wanted - len(self.names(group.group.name))
-        if group.halted or group.failure or self.ending.is_set():
+    def refill(self, *groups: GroupState) -> None:
+        """Open seats for what is missing of groups, as far as there may be more workers."""
+        if self.ending.is_set():
             return
-        for _ in range(missing):
-            seat = group.new_seat()
-            self.seats[seat.name] = seat
-        if missing > 0:
+        missing = {
+            group.group.name: group.wanted - len(self.names(group.group.name))
+            for group in groups
+            if not (group.halted or group.failure)
+        }
+        missing = {name: count for name, count in missing.items() if count > 0}
+        room = max(0, self._limit - len(self._workers()))
+        workers = {name: count for name, count in missing.items() if name != SCHEDULER}
+        if sum(workers.values()) > room:
+            missing |= share_out(int(room), workers)
+        for name, count in missing.items():
+            for _ in range(count):
+                seat = self.groups[name].new_seat()
+                self.seats[seat.name] = seat
+        if missing:
             self.launch_soon.set()
+
+    def _workers(self) -> list[Seat]:
+        """Seats of workers that are wanted, launched or not."""
+        seats = self.seats.values()
+        return [s for s in seats if s.group != SCHEDULER and s.state != "leaving"]
 
     def _give_up(self) -> None:
         """Say that groups have failed which have nobody and will get nobody."""

@@ -10,21 +10,16 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import math
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from dask.utils import parse_bytes
 from distributed import Status
 from distributed.core import rpc
-from distributed.deploy.cluster import Cluster
-from distributed.utils import NoOpAwaitable, format_dashboard_link
+from distributed.utils import format_dashboard_link
 
-from scalable_core.cluster.adaptive import share_out
-from scalable_core.cluster.autoscaler import Autoscaler
 from scalable_core.cluster.certificates import make_certificates
 from scalable_core.cluster.commission import (
     cluster_record,
@@ -32,18 +27,16 @@ from scalable_core.cluster.commission import (
     make_fleet,
     member_group,
 )
-from scalable_core.cluster.crew import Crew
+from scalable_core.cluster.crew import LAST_CALLS, Crew
 from scalable_core.cluster.explain import to_error
+from scalable_core.cluster.given_up import GivenUp
 from scalable_core.cluster.home import make_home
-from scalable_core.cluster.launcher import (
-    Launcher,
-    LaunchFailure,
-    Limits,
-)
+from scalable_core.cluster.launcher import Launcher, LaunchFailure, Limits
+from scalable_core.cluster.scaling import ScalingFleet
 from scalable_core.cluster.tunnel import Tunnel
 from scalable_core.cluster.watch import SCHEDULER
-from scalable_core.errors import ClusterError, NoCapacityError
-from scalable_core.types import Event, HookContext, Plan, Storage
+from scalable_core.errors import ClusterError
+from scalable_core.types import Event, HookContext, PaidWorker, Plan, Storage
 
 #: Seconds between words to the scheduler that its driver is there.
 BEAT = 5.0
@@ -51,19 +44,23 @@ BEAT = 5.0
 FAREWELL = 5.0
 
 
-class FleetCluster(Cluster):
+class FleetCluster(ScalingFleet):
     """The scheduler and the workers of a plan, as members of a service.
 
-    The scheduler is there when this returns (or when it has been awaited, with ``asynchronous=True``). Workers
-    are asked for by `request_workers`, `scale` or `adapt`, or together with the scheduler with ``eager=True``.
-    They are named ``<component>-<number>``; what is lost is replaced under a new name. Calls of a component
-    that can have no workers end with the reason.
+    Nothing is asked for until somebody needs it: `request_workers` asks for the scheduler and the workers at
+    once, `scale` and `adapt` do so and wait for the scheduler, and `distributed.Client(cluster)` asks for the
+    scheduler alone. With ``eager=True`` all are asked for at once, and the scheduler is there when this returns
+    (or when it has been awaited, with ``asynchronous=True``).
+
+    Workers are named ``<component>-<number>``; what is lost is replaced under a new name. Calls run as soon as
+    any worker of their component is there, and end with the reason when there can be none, or fewer than the
+    target's ``min_workers`` over all.
 
     Args:
         plan: What for.
         launcher: Of the provider.
         context: The run: its id and folder, its code, and where to say what happens.
-        eager: Ask for the workers at once; as ``context.data`` says when None.
+        eager: Ask for the scheduler and the workers at once; as ``context.data`` says when None.
         limits: When members end by themselves; by the target's ``idle_timeout`` and ``max_lifetime`` when None.
         storage: The project's own, for the ledger; that of ``context.data``, or the disk alone, when None.
         driver_host: The address of this process for members, if the scheduler shall be in this process; None
@@ -104,7 +101,8 @@ class FleetCluster(Cluster):
         self._eager = bool(context.data.get("eager")) if eager is None else eager
         self._groups = {group.name: group for group in plan.groups}
         self._asked, self._asking = False, threading.Lock()
-        self.failures: dict[str, ClusterError] = {}
+        self._by_plan = False
+        self.failures = GivenUp()
         self.failure: ClusterError | None = None
         self._over = asyncio.Event()
         limits = limits or default_limits(plan.target.options)
@@ -123,54 +121,30 @@ class FleetCluster(Cluster):
         self._tasks: list[asyncio.Task[Any]] = []
         self._tunnel: Tunnel | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._began: float | None = None
         self._ending: asyncio.Task[None] | None = None
         _open_clusters.add(self)
         if not self.called_from_running_loop:
             self._loop_runner.start()
-            try:
-                self.sync(self._start)
-            except BaseException:
-                self.close(timeout=120)
-                raise
+            if self._eager:
+                self.request_workers()
+                self._start_now()
 
     # -- what users and the session ask for --------------------------------------------------------------
 
+    @property
+    def is_started(self) -> bool:
+        """Whether anything has been asked for."""
+        return self._asked or self._starting is not None
+
     def request_workers(self) -> None:
-        """Ask for the workers of the plan, once. Returns at once; after `scale` or `adapt` it does nothing."""
+        """Ask for the workers of the plan, and the scheduler, once. Returns at once; after `scale` or `adapt`
+        it does nothing. Who awaits the cluster hears what went wrong.
+        """
         with self._asking:
             if not self._asked:
-                self._asked = True
+                self._asked = self._by_plan = True
                 self.loop.add_callback(self._request_workers)
-
-    def scale(self, n: int = 0, memory: Any = None, cores: int | None = None) -> Any:
-        """Scale to a number of workers, shared over the groups in proportion to the plan.
-
-        Args:
-            n: Workers over all groups.
-            memory: Or as many as hold so much memory together, at the first group's size.
-            cores: Or as many as run so many calls at once, at the first group's size.
-        """
-        first = self._plan.groups[0]
-        if memory is not None:
-            n = max(n, math.ceil(parse_bytes(memory) / (first.memory or math.inf)))
-        if cores is not None:
-            n = max(n, math.ceil(cores / first.threads))
-        self._asked = True
-        self._revive()
-        self.scale_groups(share_out(n, {g.name: g.maximum * n for g in self._plan.groups}))
-        return NoOpAwaitable() if self.asynchronous else None
-
-    def adapt(self, *, Adaptive: Any = Autoscaler, **kwargs: Any) -> Any:
-        """Let the number of workers follow the queued work, each group that of its own component.
-
-        Args:
-            Adaptive: Another class than Scalable's own.
-            **kwargs: ``minimum``, ``maximum``, ``interval`` and what else Dask's own `adapt` takes.
-        """
-        self._asked = True
-        self._adaptive_options: dict[str, Any] = {}
-        self._revive()
-        return super().adapt(Adaptive=Adaptive, **kwargs)
 
     def logs(self, member: str, lines: int = 20) -> Any:
         """Return the last lines that a member wrote, as the service has kept them.
@@ -181,33 +155,21 @@ class FleetCluster(Cluster):
         """
         return self.sync(self.crew.launcher.logs, member, lines)
 
-    # -- what the autoscaler asks for --------------------------------------------------------------------
+    # -- what a budget asks for --------------------------------------------------------------------------
+
+    def paid_workers(self) -> list[PaidWorker]:
+        """Return all launches of workers so far, each at the price at which it was bought."""
+        return self.crew.payroll.of(but=SCHEDULER)
+
+    @property
+    def paid_since(self) -> float | None:
+        """Epoch seconds from which the scheduler is paid for; None as long as it is not."""
+        return self._began if self._home.group is None else self.crew.payroll.since(SCHEDULER)
 
     @property
     def dashboard_link(self) -> str:
         """The dashboard's address on this machine, from where it goes through the run's own TLS."""
         return format_dashboard_link("127.0.0.1", self._tunnel.port) if self._tunnel else ""
-
-    @property
-    def group_threads(self) -> dict[str, int]:
-        """Each group that may be scaled, and the calls that one of its workers runs at once."""
-        return {n: g.threads for n, g in self._groups.items() if n not in self.failures}
-
-    def members(self, group: str) -> tuple[str, ...]:
-        """Names of the workers of a group that were asked for, whether they have arrived or not."""
-        return self.crew.names(group)
-
-    def scale_groups(self, targets: Mapping[str, int]) -> None:
-        """Bring each group named to a number of workers, and leave the others."""
-        self.loop.add_callback(self._scale_groups, dict(targets))
-
-    def releasable(self, names: Sequence[str]) -> list[str]:
-        """Return the names without those that can only be stopped together with others that are needed."""
-        return self.crew.releasable(names)
-
-    async def stop_workers(self, names: Sequence[str]) -> None:
-        """Stop workers that hold nothing any more, or have not arrived."""
-        await self.crew.release(names)
 
     # -- what the crew tells -----------------------------------------------------------------------------
 
@@ -220,7 +182,7 @@ class FleetCluster(Cluster):
         """End the calls that wait for a component which can have no workers."""
         self.failures[group] = to_error(failure, f"there are no workers for component {group!r}: ")
         if self.scheduler_comm is not None:
-            self._soon(self._pass_on_failures())
+            self._soon(self.failures.tell(self.scheduler_comm, self._groups))
 
     def scheduler_lost(self, failure: LaunchFailure) -> None:
         """Note that all is over."""
@@ -245,6 +207,7 @@ class FleetCluster(Cluster):
 
     async def _begin(self) -> None:
         self.status = Status.starting
+        self._began = time.time()
         launcher = self.crew.launcher
         self.fleet.ledger.write_record(cluster_record(self.fleet, launcher))
         await launcher.open(self.fleet)
@@ -252,22 +215,31 @@ class FleetCluster(Cluster):
         await launcher.publish(self._documents)
         self._documents = {}
         self.crew.start()
-        if self._eager and not self._asked and not self._plan.adaptive:
-            self._asked = True
-            self._request_workers()
         address = await self._home.arrive(self.crew)
         args = self.security.get_connection_args("client")
         self.scheduler_comm = rpc(address, connection_args=args)
         await super()._start()
         self._tunnel = await Tunnel(address, args).open()
-        await self._pass_on_failures()
+        await self.failures.tell(self.scheduler_comm, self._groups)
         self._tasks.append(asyncio.ensure_future(self._beat()))
         self._meet(self.scheduler_info["workers"])
-        if self._eager and not self._asked:
-            self.request_workers()
+        if self._by_plan and self._plan.adaptive:
+            self._adapt_to_plan()
+
+    def _start_now(self) -> None:
+        """Start, unless that was done before, and wait; what cannot be started is closed."""
+        if self.asynchronous or (self._starting is not None and self._starting.done()):
+            return
+        try:
+            self.sync(self._start)
+        except BaseException:
+            self.close(timeout=120)
+            raise
 
     def __await__(self) -> Any:
         async def started() -> FleetCluster:
+            if self._eager:
+                self.request_workers()
             try:
                 await self._start()
             except BaseException:
@@ -285,6 +257,9 @@ class FleetCluster(Cluster):
 
     async def _end(self) -> None:
         self._over.set()
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting], timeout=LAST_CALLS)
         for part in filter(None, (self._adaptive, self._tunnel)):
             part.stop()
         for task in self._tasks:
@@ -294,7 +269,7 @@ class FleetCluster(Cluster):
             self.status = Status.closing
         await super()._close()
         await self._home.leave()
-        left = await self.crew.close()
+        left = await self.crew.close() if self._starting is not None else ()
         self.status = Status.closed
         _open_clusters.discard(self)
         if left:
@@ -314,25 +289,19 @@ class FleetCluster(Cluster):
     # -- inside ------------------------------------------------------------------------------------------
 
     def _request_workers(self) -> None:
-        plan = self._plan
-        if plan.adaptive:
-            bounds = {g.name: (g.minimum, g.maximum) for g in plan.groups}
-            adaptive = self.adapt(minimum=plan.minimum, maximum=plan.maximum, bounds=bounds)
-            self.loop.add_callback(adaptive.adapt)
+        """Want what the plan begins with, so that workers and scheduler start together."""
+        groups = self._plan.groups
+        if self._plan.adaptive:
+            least = (
+                len(groups) == 1
+            )  # the call that waits is for it; the rest the scheduler will tell
+            self.crew.want_all({g.name: min(max(g.minimum, least), g.maximum) for g in groups})
         else:
-            for group in plan.groups:
-                self.crew.want(group.name, group.maximum)
-
-    async def _scale_groups(self, targets: Mapping[str, int]) -> None:
-        here = {str(worker["name"]) for worker in self.scheduler_info["workers"].values()}
-        surplus = [self.crew.resize(group, target, here) for group, target in targets.items()]
-        leaving = self.crew.releasable([name for names in surplus for name in names])
-        if not leaving:
-            return
-        await self.scheduler_comm.retire_workers(
-            names=[name for name in leaving if name in here], remove=True, close_workers=True
-        )
-        await self.crew.release(leaving)
+            self.crew.want_all({group.name: group.maximum for group in groups})
+        if self.status is not Status.running:
+            self._soon(self._start())
+        elif self._plan.adaptive:
+            self._adapt_to_plan()
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         """Take the scheduler's word about its workers, and tell the crew."""
@@ -363,24 +332,6 @@ class FleetCluster(Cluster):
                 for news in await self.scheduler_comm.scalable_driver():
                     self.say("fleet.transport", news)
             await asyncio.sleep(min(BEAT, self.fleet.limits.no_driver / 4))
-
-    async def _pass_on_failures(self) -> None:
-        """Tell the scheduler which groups can have no workers, so that their calls end."""
-        last = set(self.failures) == set(self._groups)
-        for group, error in list(self.failures.items()):
-            scarce = isinstance(error, NoCapacityError)
-            await self.scheduler_comm.scalable_fail_group(
-                name=group, message=error.message, cure=error.cure, scarce=scarce, last=last
-            )
-
-    def _revive(self) -> None:
-        for name in list(self.failures):
-            del self.failures[name]
-            self.loop.add_callback(self._revive_group, name)
-
-    async def _revive_group(self, name: str) -> None:
-        self.crew.revive(name)
-        await self.scheduler_comm.scalable_revive_group(name=name)
 
     def _soon(self, coroutine: Any) -> None:
         task = asyncio.ensure_future(coroutine)

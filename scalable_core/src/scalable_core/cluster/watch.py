@@ -98,6 +98,7 @@ class Watch:
                 continue
             changed |= seat.member is None or seat.member.state != member.state
             seat.member, seat.missed = member, 0
+            self._crew.payroll.reprice(name, member.hourly)
             if member.state == "stopped":
                 ended.append(seat)
             elif member.interrupted and seat.state in ("running", "joined"):
@@ -150,6 +151,9 @@ class Watch:
         if not seats:
             return
         await self._crew.fleet.ledger.gone(self._crew.launcher.kind, [seat.name for seat in seats])
+        never = [seat.name for seat in seats if seat.member is None]
+        self._crew.payroll.drop(never)
+        self._crew.payroll.end([seat.name for seat in seats], time.time())
         logs_read = 0
         for seat in seats:
             if self._crew.seats.pop(seat.name, None) is None:
