@@ -21,7 +21,8 @@ def start(plan: Plan, bundle: BundleRef, context: HookContext, *, provider: str)
     Raises:
         ClusterError: The process cannot be started.
     """
-    assert context.run is not None and context.run_dir is not None
+    assert context.run is not None
+    assert context.run_dir is not None
     secrets = context.secrets() if context.secrets else {}
     try:
         with (context.run_dir / LOG).open("ab") as log:

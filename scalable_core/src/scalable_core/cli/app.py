@@ -42,7 +42,7 @@ COMMANDS = {
     "cache": Entry("scalable_core.cli.commands.cache", "Look at the results that are kept."),
     "prices": Entry("scalable_core.cli.commands.prices", "Show which prices estimates are made with."),
     "plugins": Entry("scalable_core.cli.commands.plugins", "List and check the installed plugins."),
-    "drive": Entry("scalable_core.cli.commands.drive", "Drive a detached run; run --detach starts it."),
+    "drive": Entry("scalable_core.cli.commands.drive", "Run the workflow of a run that was handed over."),
     "schema": Entry("scalable_core.cli.commands.schema", "Write the JSON Schema of the manifest."),
 }  # fmt: skip
 

@@ -39,7 +39,11 @@ def hand_over(plan: Plan, host: PluginHost, *, as_json: bool, quiet: bool, **how
                 "run": started.run,
                 "run_dir": str(started.folder),
                 "target": plan.target.name,
-                "bundle": {"digest": parcel.digest, "size": parcel.size, "files": len(parcel.files)},
+                "bundle": {
+                    "digest": parcel.digest,
+                    "size": parcel.size,
+                    "files": len(parcel.files),
+                },
             }
         )
         return 0

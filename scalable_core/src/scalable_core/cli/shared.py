@@ -66,7 +66,7 @@ def list_shared(known: set[str]) -> list[RunOverview]:
     from scalable_core.records.overview import list_overviews
     from scalable_core.records.shared import fetch_run, shared_runs
 
-    storage = _storage()
+    storage = project_storage()
     if storage is None:
         raise UsageError(
             "the project has no storage that machines share",
@@ -88,7 +88,7 @@ def _fetch(
     from scalable_core.records.shared import fetch_run, shared_runs
 
     try:
-        storage = _storage()
+        storage = project_storage()
         if storage is None:
             return None
         there = shared_runs(storage)
@@ -107,8 +107,8 @@ def _fetch(
     return fetch_run(storage, run, runs)
 
 
-def _storage() -> Storage | None:
-    """Return the project's storage; None when it has none that other machines know.
+def project_storage() -> Storage | None:
+    """Return the project's storage; None when it names none.
 
     Raises:
         ScalableError: There is no manifest, or it has problems.
@@ -116,13 +116,11 @@ def _storage() -> Storage | None:
     from scalable_core.cli.host import make_host
     from scalable_core.cli.kept import read_project, storage_of
     from scalable_core.session.planning import planning_context
-    from scalable_core.session.storage import is_remote, open_storage
+    from scalable_core.session.storage import open_storage
 
     host = make_host(quiet=True, verbose=0, offline=False)
     manifest = read_project(host)
     project = manifest.project
     if project.default_storage is None:
-        return None
-    if not (is_remote(project.default_storage) or project.mirror):
         return None
     return open_storage(storage_of(manifest), host=host, context=planning_context(manifest))

@@ -2,7 +2,7 @@
 
     .runs/<run>/run.json                   documents, whole
     .runs/<run>/heartbeat.json             when the run was last heard of
-    .runs/<run>/tasks.jsonl/000000262401   a table from that byte on, up to where the next piece begins
+    .runs/<run>/tasks.jsonl/000000262401   a table, or a log, from that byte on, up to where the next piece begins
 
 The last piece of a table is put again as the table grows, until it is long enough: what is sent at a time is
 bounded, and so is the number of objects.
@@ -37,7 +37,7 @@ _BEAT = 60.0
 
 _RUN = re.compile(r"[A-Za-z0-9][\w-]*")
 _DOCUMENT = re.compile(r"[A-Za-z0-9][\w-]*\.(json|yaml)")
-_TABLE = re.compile(r"[A-Za-z0-9][\w-]*\.jsonl")
+_TABLE = re.compile(r"[A-Za-z0-9][\w-]*\.(jsonl|log)")
 
 
 class SharedRecords:

@@ -22,15 +22,11 @@ from scalable_core.records.shared import SharedRecords
 from scalable_core.session import order as orders
 from scalable_core.session.invocation import first_record
 from scalable_core.session.mirror import mirror_uri
-from scalable_core.session.order import Order
+from scalable_core.session.order import DRIVER, LOG, Order
 from scalable_core.session.parcel import Parcel, pack
 from scalable_core.session.storage import is_remote, open_storage, project_key
 from scalable_core.types import BundleRef, HookContext, Plan, to_data
 
-#: What a driver's command writes beside its records: the workflow's own words too.
-LOG = "driver.log"
-#: In a run's folder: what `start_driver` answered.
-DRIVER = "driver.json"
 #: What both sides must have in the same version, since calls travel between them.
 AGREE = ("python", "dask", "distributed", "cloudpickle")
 #: Seconds in which a driver on this machine has to speak up.
@@ -187,9 +183,12 @@ def _inside(workflow: Path, home: Path, parcel: Parcel) -> str:
             cure="move it there, or run it attached, without --detach",
         ) from None
     if name not in parcel.files:
-        reason = "is left out by .gitignore or .scalableignore" if workflow.exists() else "is not there"
+        reason = (
+            "is left out by .gitignore or .scalableignore" if workflow.exists() else "is not there"
+        )
         raise UsageError(
-            f"the workflow {workflow} {reason}", cure=f"write it, or bring it with !{name} in .scalableignore"
+            f"the workflow {workflow} {reason}",
+            cure=f"write it, or bring it with !{name} in .scalableignore",
         )
     return name
 

@@ -17,6 +17,7 @@ from attrs import frozen
 
 from scalable_core.errors import UsageError
 from scalable_core.plugins import PluginHost
+from scalable_core.session.control import Overseer
 from scalable_core.session.invocation import Invocation, invoked
 from scalable_core.types import Event, EventSink, NullSink, Plan, RunRecord
 
@@ -85,7 +86,13 @@ def run_workflow(
         run_id=run_id,
     )
     failure: BaseException | None = None
-    with invoked(run), _as_main(path, arguments) as module, _interrupts(sink or NullSink()):
+    overseer = Overseer(run)
+    with (
+        invoked(run),
+        _as_main(path, arguments) as module,
+        _interrupts(sink or NullSink(), overseer),
+        overseer,
+    ):
         try:
             exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
         except SystemExit as error:
@@ -127,7 +134,7 @@ def _as_main(path: Path, arguments: Sequence[str]) -> Iterator[types.ModuleType]
 
 
 @contextmanager
-def _interrupts(sink: EventSink) -> Iterator[None]:
+def _interrupts(sink: EventSink, overseer: Overseer) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM ends the workflow; the next ones do not disturb the release.
 
     The second says what is still going on, the third gives up waiting.
@@ -141,7 +148,7 @@ def _interrupts(sink: EventSink) -> Iterator[None]:
         nonlocal received
         received += 1
         if received != 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(*([] if overseer.request is None else [str(overseer.request)]))
         message = "still releasing what the run has started; interrupt once more to give up waiting"
         event = Event(time=time.time(), kind="interrupt.again", message=message)
         # From a thread: this one may hold a lock that the sink needs.

@@ -34,8 +34,10 @@ def mirror_uri(plan: Plan) -> str | None:
     """
     if plan.project.default_storage is None:
         return None
-    if plan.project.mirror or plan.detached or (
-        plan.target.provider != "local" and is_remote(plan.stores.artifacts)
+    if (
+        plan.project.mirror
+        or plan.detached
+        or (plan.target.provider != "local" and is_remote(plan.stores.artifacts))
     ):
         return plan.stores.artifacts
     return None

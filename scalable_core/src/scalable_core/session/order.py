@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 #: The order as the run's records have it.
 FILE = "order.json"
+#: In a run's folder: what `start_driver` answered.
+DRIVER = "driver.json"
+#: What a driver writes beside its records: the workflow's own words too.
+LOG = "driver.log"
 SCHEMA = "scalable.order/1"
 
 

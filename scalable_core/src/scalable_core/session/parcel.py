@@ -72,7 +72,7 @@ def pack(folder: Path, output: Path) -> Parcel:
         raise UsageError(
             f"{folder} is {sum(sizes.values()) / 2**20:.0f} MiB, and at most {MOST // 2**20} MiB travel "
             f"to a detached run; the largest files are {named}",
-            cure=f"name in {folder / IGNORES[-1]} what the workflow does not read, or keep it in default_storage",
+            cure=f"name in {folder / IGNORES[-1]} what the workflow does not read",
         )
     output.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".project-", dir=output)

@@ -8,7 +8,9 @@ from pathlib import Path
 from attrs import frozen
 
 from scalable_core.errors import UsageError
-from scalable_core.records.reading import find_run, read_record
+from scalable_core.records.reading import find_run, read_history, read_record
+from scalable_core.session.following import FolderTail
+from scalable_core.session.order import read_order
 
 
 @frozen(kw_only=True)
@@ -60,28 +62,36 @@ class ResumePoint:
                 )
 
 
-def find_resume_point(runs: Path, name: str) -> ResumePoint:
+def find_resume_point(runs: Path, name: str, *, lasting: bool = False) -> ResumePoint:
     """Return where a run is taken up again.
 
     Args:
         runs: The folder that holds one folder for each run.
         name: The run's id, or a part of it that no other run has.
+        lasting: The run may be going on.
 
     Raises:
         UsageError: There is no such run, it is going on, or what it was a run of is not there any more.
     """
     folder = find_run(runs, name)
     record = read_record(folder)
-    if record.status == "running":
+    if record.status == "running" and not lasting:
         raise UsageError(f"run {record.run} is going on", cure="see how far it is: scalable runs")
     try:
         plan = json.loads((folder / "plan.json").read_bytes())
+        manifest, workflow = Path(plan["manifest"]), Path(record.workflow or plan["workflow"])
+        order = read_order(folder)
+        if (
+            order is not None
+        ):  # the driver had a copy of the project; its home is where the records are
+            home = runs.absolute().parents[1]
+            manifest, workflow = home / order.manifest, home / order.workflow
         point = ResumePoint(
             run=record.run,
-            manifest=Path(plan["manifest"]),
+            manifest=manifest,
             target=record.target,
             overlays=tuple(plan["overlays"]),
-            workflow=Path(record.workflow or plan["workflow"]),
+            workflow=workflow,
             arguments=tuple(record.arguments),
             lock=record.lock,
         )
@@ -97,6 +107,46 @@ def find_resume_point(runs: Path, name: str) -> ResumePoint:
                 cure="put it back, or start another run without --resume",
             )
     return point
+
+
+@frozen(kw_only=True)
+class Unfinished:
+    """How far a run is that is to go on as another one, in calls.
+
+    Attributes:
+        total: All that are known.
+        done: Those that have ended well.
+        kept: Those of them whose results the next run takes from the cache.
+        running: Those that run.
+    """
+
+    total: int
+    done: int
+    kept: int
+    running: int
+
+    @property
+    def lost(self) -> int:
+        """Those that are done and have to be done again."""
+        return self.done - self.kept
+
+
+def count_unfinished(folder: Path) -> Unfinished:
+    """Return how far the run of a folder is.
+
+    Raises:
+        UsageError: It is not the folder of a run.
+    """
+    counts = FolderTail(folder).progress().tasks.values()
+    history = read_history(folder)
+    done = sum(each.done for each in counts)
+    stored = sum(row.event == "stored" for row in history.cache)
+    return Unfinished(
+        total=sum(each.total for each in counts),
+        done=done,
+        kept=min(done, stored),
+        running=history.resources[-1].running if history.resources else 0,
+    )
 
 
 def _words(value: object) -> str:

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +22,9 @@ from scalable_core.cluster import ledger
 from scalable_core.errors import ManifestError, ScalableError, UsageError
 from scalable_core.plugins import PluginHost
 from scalable_core.records.reading import list_runs, read_record
+from scalable_core.records.shared import PREFIX, is_copy
 from scalable_core.session.planning import load, planning_context
+from scalable_core.session.recorded import bare_record, record_of, settle, stored_record
 from scalable_core.session.storage import is_remote, open_storage
 from scalable_core.types import (
     ClusterRecord,
@@ -159,6 +162,8 @@ def find_running(project: Project, *, host: PluginHost) -> Found:
         }
         try:
             for found in stored.result():
+                if is_copy(project.runs / found.record.run):
+                    runs[found.record.run] = found  # a copy is as old as the last look at it
                 runs.setdefault(found.record.run, found)
         except ScalableError as error:
             unasked.append(f"the records of other machines cannot be read: {_first(error)}")
@@ -171,7 +176,7 @@ def find_running(project: Project, *, host: PluginHost) -> Found:
                 continue
             standing += [(target.name, each) for each in resources if each.run is None]
             _confirm(runs, target, resources, project.name)
-    kept = [each for each in runs.values() if each.driver != "gone" or each.record.resources]
+    kept = [each for each in runs.values() if each.driver != "gone" or _is_left(each)]
     return Found(
         runs=tuple(sorted(kept, key=lambda each: each.record.run, reverse=True)),
         standing=tuple(standing),
@@ -220,6 +225,8 @@ def end_run(found: FoundRun, project: Project, *, host: PluginHost) -> ReleaseRe
         more = tuple(each for each in left if (each.kind, each.id) not in known)
         report = evolve(report, remaining=(*report.remaining, *more))
     ledger.close_entries(folder, record.run, project.storage, report.remaining)
+    if not report.remaining:
+        settle(folder, project.storage)
     return report
 
 
@@ -246,28 +253,31 @@ def end_standing(found: Found, project: Project, *, host: PluginHost) -> list[Re
     return reports
 
 
+def left_of(found: Found, project: Project, run: str) -> FoundRun:
+    """Return what is known of a run that has ended, so that `end_run` can look for what is left of it.
+
+    Raises:
+        UsageError: Nothing is known of it.
+    """
+    known = next((each for each in found.runs if each.record.run == run), None)
+    if known is not None:
+        return known
+    folder = project.runs / run
+    if (folder / "run.json").is_file():
+        return FoundRun(record=record_of(folder), run=read_record(folder))
+    if project.storage is not None:
+        record = stored_record(project.storage, run)
+        kept = ledger.read_stored_record(project.storage, run)
+        if record is not None:
+            return FoundRun(record=kept or bare_record(record), run=record)
+    raise UsageError(f"nothing is known of run {run}", cure="see what there is: scalable status")
+
+
 def hourly_of(resources: Iterable[Resource]) -> float | None:
     """Return what things cost an hour together, in USD; None when the price of one is unknown."""
     prices = [each.hourly for each in resources]
     known = [price for price in prices if price is not None]
     return sum(known) if len(known) == len(prices) else None
-
-
-def record_of(folder: Path) -> ClusterRecord:
-    """Return what is known of the cluster of a run, from the run's folder.
-
-    Raises:
-        UsageError: It is not the folder of a run.
-    """
-    run = read_record(folder)
-    kept = _ledger(folder)
-    return kept or ClusterRecord(
-        provider=run.provider,
-        run=run.run,
-        project=run.project,
-        target=run.target,
-        created=run.started,
-    )
 
 
 def _here(runs: Path) -> Iterator[FoundRun]:
@@ -281,18 +291,34 @@ def _here(runs: Path) -> Iterator[FoundRun]:
         alive = run.status == "running"
         here = run.host == socket.gethostname()
         driver = ("here" if here else "elsewhere") if alive else "gone"
-        if alive or record.resources:
+        if alive or record.resources or (run.detached and run.ended is None):
             yield FoundRun(record=record, run=run, driver=driver)
 
 
 def _stored(storage: Storage) -> Iterator[FoundRun]:
-    """The runs whose ledger in the project's storage has something left."""
-    for found in storage.list(".runs/"):
-        run, _, rest = found.key.removeprefix(".runs/").partition("/")
-        if rest == ledger.RECORD:
-            record = ledger.read_stored_record(storage, run)
-            if record is not None and record.resources:
-                yield FoundRun(record=record)
+    """The runs in the project's storage that last, or whose ledger there has something left."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for found in storage.list(PREFIX):
+        run, _, rest = found.key.removeprefix(PREFIX).partition("/")
+        names[run].add(rest)
+    for run, there in names.items():
+        record = ledger.read_stored_record(storage, run) if ledger.RECORD in there else None
+        # The summary is written last: without it the run lasts, or its driver is gone.
+        own = stored_record(storage, run) if {"run.json"} <= there - {"summary.json"} else None
+        own = own if "summary.json" not in there and own and own.ended is None else None
+        if own is None and (record is None or not record.resources):
+            continue
+        alive = own is not None and own.status == "running"
+        here = own is not None and own.host == socket.gethostname()
+        driver = ("here" if here else "elsewhere") if alive else "gone"
+        assert record is not None or own is not None
+        yield FoundRun(record=record or bare_record(own), run=own, driver=driver)  # type: ignore[arg-type]
+
+
+def _is_left(found: FoundRun) -> bool:
+    """Whether a run without a driver has left something: things, or its own end."""
+    lost = found.run is not None and found.run.detached and found.run.ended is None
+    return bool(found.record.resources) or lost
 
 
 def _confirm(
@@ -318,13 +344,6 @@ def _confirm(
             data={"region": getattr(target.options, "region", None)},
         )
         runs[run] = FoundRun(record=record, confirmed=True)
-
-
-def _ledger(folder: Path) -> ClusterRecord | None:
-    try:
-        return ledger.read_record(folder)
-    except ValueError:
-        return None
 
 
 def _shared(manifest: Manifest, host: PluginHost) -> Storage | None:

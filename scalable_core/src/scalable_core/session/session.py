@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from scalable_core.records.folder import now
 from scalable_core.session import invocation, mirror
 from scalable_core.session.artifacts import RunArtifacts
 from scalable_core.session.choosing import chosen_plan
+from scalable_core.session.draining import drain
 from scalable_core.session.ending import Tee, first_line, open_sessions, status_of, summarise_run
 from scalable_core.session.planning import failures, load, make_plan, pin_images
 from scalable_core.session.progress import read_progress
@@ -171,11 +172,13 @@ class ScalableSession:
     ) -> ScalableClient:
         """Start the run and return its client.
 
-        The scheduler starts now; the workers start at the first call that needs them.
+        On this machine the scheduler starts now, and the workers start at the first call that needs them. In a
+        cloud nothing is asked for until that call, whose future is pending meanwhile, and what goes wrong with
+        the start is what it ends with.
 
         Args:
             plan: A plan to run instead of the session's own.
-            eager: Ask for the workers at once.
+            eager: Ask for everything at once, and wait for the scheduler.
             budget: USD that the run may cost; calls that it does not pay for end with `BudgetReachedError`.
 
         Raises:
@@ -202,9 +205,6 @@ class ScalableSession:
 
     def _start(self, plan: Plan, *, eager: bool) -> ScalableClient:
         from scalable_core.cache.call import TOPIC
-        from scalable_core.member.drain import DrainPlugin
-        from scalable_core.member.retry import RetryPlugin
-        from scalable_core.records.dask_plugins import RunPlugin
         from scalable_core.session.client import ScalableClient
         from scalable_core.session.kept import KeptResults, workers_elsewhere
         from scalable_core.session.rates import make_governor
@@ -224,10 +224,7 @@ class ScalableSession:
         self._kept = KeptResults(plan, self.run_id, self._folder.append, elsewhere=elsewhere)
         self._client = client = ScalableClient(self._cluster, plan, kept=self._kept)
         client.subscribe_topic(TOPIC, self._kept.hear)
-        client.register_plugin(RetryPlugin())
-        client.register_plugin(RunPlugin())
-        client.register_plugin(DrainPlugin())
-        self._governor = governor = make_governor(
+        self._governor = make_governor(
             plan,
             host=self._host,
             context=context,
@@ -238,18 +235,26 @@ class ScalableSession:
             say=self._say,
             kept=self._kept,
         )
-        self._recorder = Recorder(client, self._folder, hear=governor.hear if governor else None)
-        self._ship_code(client)
         client.artifacts = self.artifacts
+        self.artifacts.begin()
+        client.when_connected(functools.partial(self._attach, client, self._folder))
+        if eager:
+            client.request_workers()
+        return client
+
+    def _attach(self, client: ScalableClient, folder: RunFolder) -> None:
+        """Begin what takes a scheduler, once it is there."""
+        from scalable_core.session.equip import equip
+
+        equip(client, self._cluster, lambda: self._bundle)
+        hear = None if self._governor is None else self._governor.hear
+        self._recorder = Recorder(client, folder, hear=hear)
         self.artifacts.serve(client)
         self._say(
             "cluster.ready",
             f"scheduler at {client.scheduler.address}",
             dashboard=client.dashboard_link,
         )
-        if eager:
-            client.request_workers()
-        return client
 
     def close(self, error: BaseException | None = None) -> None:
         """Release everything and finish the records; may be called twice.
@@ -264,6 +269,8 @@ class ScalableSession:
         if isinstance(error, KeyboardInterrupt) and self._folder is not None:
             self._say("interrupt", "interrupted: releasing what the run has started")
         trouble = None
+        if self._client is not None:
+            self._client.stop_connecting()
         if self._governor is not None:
             self._governor.finish(at_once=isinstance(error, KeyboardInterrupt))
         try:
@@ -284,9 +291,14 @@ class ScalableSession:
         if trouble is not None and error is None:
             raise trouble
 
+    def drain(self, why: str, ending: Callable[[], bool]) -> None:
+        """Let the calls that run end, start no other, and keep what is done. For another thread."""
+        self._say("run.cancelled", f"{why}: no call starts any more, those that run may end")
+        drain(self._client, self._kept, ending)
+
     def progress(self) -> Progress:
         """Return how far the run is; all zero before it starts. Safe to call from any thread."""
-        if self._client is None or self._client.status != "running":
+        if self._client is None or not self._client.is_connected:
             return self._last
         progress = read_progress(self._client)
         if self._governor is not None:
@@ -378,14 +390,6 @@ class ScalableSession:
         run = invocation.current()
         workflow = Path(self._plan.workflow) if run is None else run.workflow
         return build_bundle(workflow, Path(self._plan.stores.records).parent / "code")
-
-    def _ship_code(self, client: ScalableClient) -> None:
-        """Give every worker process the modules beside the workflow; workers in this process have them."""
-        if getattr(self._cluster, "in_this_process", False):
-            return
-        from scalable_core.member.code import CodePlugin
-
-        client.register_plugin(CodePlugin(self._bundle))
 
     def _say(self, kind: str, message: str, **data: Any) -> None:
         Tee(self._folder, self._sink).emit(

@@ -70,7 +70,7 @@ def command(
 def _provider_lines(
     folder: Path, worker: str | None, follow: bool, host: PluginHost
 ) -> Iterator[LogLine] | None:
-    from scalable_core.session.running import record_of
+    from scalable_core.session.recorded import record_of
     from scalable_core.types import HookContext
 
     record = record_of(folder)

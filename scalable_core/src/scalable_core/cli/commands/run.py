@@ -115,8 +115,8 @@ def command(
     as the money reaches, everything is released, and the exit code is 75. --resume goes on from there: results
     that are kept in the cache are not paid for twice. A resumed run counts from zero, against its own --budget.
 
-    With --detach a driver runs the workflow where the target's workers are, and the command returns at once. The
-    manifest's folder travels with it, but for what .gitignore and .scalableignore name.
+    With --detach a driver runs the workflow where the target's workers are, and the command returns at once.
+    The manifest's folder travels with it, but for what .gitignore and .scalableignore name.
 
     Ctrl-C stops the workflow and releases everything that the run has started.
 
@@ -161,6 +161,8 @@ def command(
     if not consents(plan, yes=yes, budget=budget, look=look):
         say("Not run; nothing was created.")
         return INTERRUPTED
+    if point is not None:
+        _settle(point)
     how = {"workflow": script, "arguments": arguments, "budget": budget}
     how["resumed"] = None if point is None else point.run
     if detach:
@@ -236,6 +238,12 @@ def _resume_point(manifest: str, run: str) -> ResumePoint:
             cure=f"leave {manifest} out, or --resume",
         )
     return find_resume_point(runs_folder(manifest), run)
+
+
+def _settle(point: ResumePoint) -> None:
+    from scalable_core.session.recorded import settle
+
+    settle(point.manifest.parent / ".scalable" / "runs" / point.run)
 
 
 def _run(plan: Plan, host: PluginHost, display: Display, **how: Any) -> tuple[RunOutcome, float]:

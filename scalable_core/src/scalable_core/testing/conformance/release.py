@@ -144,7 +144,7 @@ class ReleaseChecks(ClusterAspect):
 
 
 def _record_of(run_dir: Path) -> ClusterRecord:
-    from scalable_core.session.running import record_of
+    from scalable_core.session.recorded import record_of
 
     return record_of(run_dir)
 

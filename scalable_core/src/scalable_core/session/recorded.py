@@ -1,0 +1,88 @@
+"""What is on record of a run: in its folder, in the project's storage, and in its ledger."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attrs import evolve
+
+from scalable_core.cluster import ledger
+from scalable_core.errors import ScalableError, UsageError
+from scalable_core.records import RunFolder
+from scalable_core.records.folder import HEARTBEAT
+from scalable_core.records.reading import read_history, read_record
+from scalable_core.records.shared import PREFIX, fetch_run
+from scalable_core.session.order import DRIVER
+from scalable_core.types import ClusterRecord, Resource, RunRecord, Storage, from_data
+
+
+def record_of(folder: Path) -> ClusterRecord:
+    """Return what is known of the cluster of a run, from the run's folder.
+
+    Raises:
+        UsageError: It is not the folder of a run.
+    """
+    run = read_record(folder)
+    record = _ledger(folder) or bare_record(run)
+    driver = _driver(folder) if run.ended is None else ()
+    return evolve(record, resources=(*record.resources, *driver))
+
+
+def settle(folder: Path, storage: Storage | None = None) -> None:
+    """Write into the record of a run whose driver is gone that it is over; others are left as they are.
+
+    Args:
+        folder: The run's.
+        storage: The project's, when the run's records are there too.
+    """
+    try:
+        run = read_record(folder)
+        if run.status != "interrupted" or run.ended is not None:
+            return
+        last = read_history(folder).ended
+        ended = datetime.fromtimestamp(last, UTC).isoformat(timespec="milliseconds")
+        run = evolve(run, ended=ended, error=run.error or "its driver ended without a word")
+        RunFolder(folder, run).close()
+        if storage is not None:
+            storage.put(f"{PREFIX}{run.run}/run.json", folder / "run.json")
+    except (OSError, ScalableError):
+        return  # it is not ours to write
+
+
+def bare_record(run: RunRecord) -> ClusterRecord:
+    """Return what a run's own record says of its cluster: nothing but whose it is."""
+    return ClusterRecord(
+        provider=run.provider,
+        run=run.run,
+        project=run.project,
+        target=run.target,
+        created=run.started,
+    )
+
+
+def _driver(folder: Path) -> tuple[Resource, ...]:
+    """What a detached run's driver is, as the provider has said."""
+    try:
+        return from_data(json.loads((folder / DRIVER).read_bytes()), ClusterRecord).resources
+    except Exception:  # there is none; cattrs raises groups of its own
+        return ()
+
+
+def stored_record(storage: Storage, run: str) -> RunRecord | None:
+    """Return the record of a run in the project's storage; None when it has none that can be read."""
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            only = {"run.json", HEARTBEAT}
+            return read_record(fetch_run(storage, run, Path(name) / "runs", only=only))
+        except UsageError:
+            return None
+
+
+def _ledger(folder: Path) -> ClusterRecord | None:
+    try:
+        return ledger.read_record(folder)
+    except ValueError:
+        return None
