@@ -2,7 +2,7 @@
 
 import attrs
 from scalable_core.hookspecs import hookimpl
-from scalable_core.types import CostEstimate, option
+from scalable_core.types import CostEstimate, CostLine, ReleaseReport, option
 
 SCALABLE_PLUGIN_API = 1
 
@@ -21,10 +21,11 @@ def target_options():
 
 
 @hookimpl
-def estimate_cost():
+def estimate_cost(plan):
     """Say that nothing is billed."""
-    free = {"expected": 0.0, "low": 0.0, "high": 0.0}
-    return CostEstimate(provider="adopted", basis="machines that are there anyway", **free)
+    free = {"amount": 0.0, "low": 0.0, "high": 0.0}
+    lines = [CostLine(item="Compute", component=g.name, unit="h", **free) for g in plan.groups]
+    return CostEstimate(provider="adopted", expected=0.0, low=0.0, high=0.0, lines=tuple(lines))
 
 
 @hookimpl
@@ -37,3 +38,9 @@ def provision_cluster(plan):
     return LocalCluster(
         n_workers=plan.maximum, threads_per_worker=threads, resources=resources, dashboard_address=None
     )
+
+
+@hookimpl
+def release_cluster(record):
+    """Say that nothing is left: its workers end with the process that started them."""
+    return ReleaseReport(provider="adopted", released=record.resources)

@@ -178,6 +178,12 @@ class SlurmCluster(SLURMCluster):
             self._arrived |= {str(worker["name"]) for worker in msg["workers"].values()}
         Cluster._update_worker_status(self, op, msg)
 
+    async def _close(self) -> None:
+        await super()._close()
+        for part in ("key", "cert", "ca_file"):  # what dask-jobqueue has put into the run's folder
+            if (file := getattr(self, f"_job_{part}", None)) is not None:
+                file.close()
+
     # -- what happens to jobs ----------------------------------------------------------------------------
 
     async def _watch(self) -> None:

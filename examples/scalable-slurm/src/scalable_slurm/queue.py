@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import subprocess
 import time
@@ -75,7 +76,7 @@ def release(record: ClusterRecord, *, provider: str, dry_run: bool) -> ReleaseRe
     if dry_run or not record.run:
         return ReleaseReport(provider=provider, remaining=released)
     if released:
-        _run(["scancel", f"--name={record.run}", *(each.id for each in released)])
+        _run(["scancel", f"--name={record.run}", f"--user={getpass.getuser()}"])
     end = time.monotonic() + PATIENCE
     while (left := _resources(_ask(record.run))) and time.monotonic() < end:
         time.sleep(0.5)

@@ -1,0 +1,48 @@
+"""Outside plugins pass the kit that our own providers pass."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scalable_core.testing.conformance import ClusterConformance, OfflineConformance
+
+
+@pytest.fixture(autouse=True)
+def visible(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process, and those that it starts, see the example dists."""
+    monkeypatch.syspath_prepend(str(plugins))
+    monkeypatch.setenv("PYTHONPATH", str(plugins))
+    yield
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(plugins)):
+            del sys.modules[name]
+
+
+class TestAdopted(OfflineConformance):
+    """Fifteen lines."""
+
+    provider = "adopted"
+
+
+class TestSlurm(OfflineConformance):
+    """What can be known without a Slurm."""
+
+    provider = "slurm"
+
+
+class TestSlurmItself(ClusterConformance):
+    """Jobs of a Slurm on this machine."""
+
+    provider = "slurm"
+    target = {"interface": "lo", "poll": "1s", "n_workers": 2, "walltime": "10m"}
+    component = {"cpus": 1, "memory": "500M"}
+
+    @pytest.fixture(autouse=True)
+    def queue(self, slurm: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process find the Slurm."""
+        for name, value in slurm.items():
+            monkeypatch.setenv(name, value)
