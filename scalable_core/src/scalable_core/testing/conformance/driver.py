@@ -58,7 +58,8 @@ def main(manifest: str, when: str, counter: str = "") -> None:
 
 def say(word: str, value: object = "") -> None:
     """Tell who started this."""
-    print(word, value, flush=True)  # noqa: T201
+    sys.stdout.write(f"{word} {value}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def main(provider: str, manifest: str) -> None:
     seen["estimate"] = to_data(plan.cost)
     seen["modules"] = sorted(sys.modules)
     seen["sockets"] = sockets
-    print(json.dumps(seen))  # noqa: T201
+    sys.stdout.write(json.dumps(seen) + "\n")
 
 
 if __name__ == "__main__":
