@@ -103,14 +103,17 @@ class RunArtifacts(ArtifactCollection):
             self.save()
         return as_reference(row)
 
+    def begin(self) -> None:
+        """Let `store_artifact` in this process store artifacts of this run, which has records now."""
+        for ref in self:  # stored before that
+            self._record(_row(ref))
+        run_here(self.store)
+
     def serve(self, client: Client) -> None:
-        """Let calls on the workers of a cluster store artifacts, and `store_artifact` in this process."""
+        """Let calls on the workers of a cluster store artifacts too."""
         from scalable_core.session.serving import Serving
 
-        for ref in self:  # stored before the run had records
-            self._record(_row(ref))
         self._serving = Serving(self, client)
-        run_here(self.store)
 
     def store_for_task(self, artifact: Artifact) -> ArtifactRef:
         """Store what a task has made, or find that the task has stored it in an earlier attempt.

@@ -9,13 +9,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dask.tokenize import tokenize
-from distributed import Client, Future, futures_of
+from distributed import Future, futures_of
 from distributed.utils_comm import pack_data, unpack_remotedata
 
 from scalable_core.cache import CachedCall, CachedMap, Fingerprint
 from scalable_core.cache.decorator import take_bypass
 from scalable_core.errors import UsageError
 from scalable_core.session.kept import Hit, KeptResults
+from scalable_core.session.late import LateClient
 from scalable_core.session.route import Route, find_route, function_arguments
 from scalable_core.types import ArtifactRef, Plan
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from scalable_core.session.artifacts import RunArtifacts
 
 
-class ScalableClient(Client):
+class ScalableClient(LateClient):
     """A `distributed.Client` whose calls can name a task or a component of the manifest.
 
     Everything a Dask client does it does in the same way. `submit` and `map` take two more arguments:
@@ -32,8 +33,8 @@ class ScalableClient(Client):
       ``retries`` and ``timeout`` unless the call sets its own, and its key starts with the task's name;
     * ``tag="analysis"``: the call runs on the workers of that component.
 
-    A call without either runs on any worker. The cluster's workers are started by the first call that
-    needs them.
+    A call without either runs on any worker. The cluster's workers, and in a cloud its scheduler, are started
+    by the first call that needs them, which does not wait for that.
 
     Args:
         cluster: The cluster that the provider gave.
@@ -48,12 +49,6 @@ class ScalableClient(Client):
         self._kept = kept
         self.artifacts: RunArtifacts | None = None
         super().__init__(cluster, **kwargs)
-
-    def request_workers(self) -> None:
-        """Ask the cluster for its workers now; later calls do nothing."""
-        request = getattr(self.cluster, "request_workers", None)
-        if request is not None:
-            request()
 
     def store_artifact(self, name: str, value: Any, *, overwrite: bool = False) -> ArtifactRef:
         """Keep something of this run, as `scalable.store_artifact` does, and return where and what it is.
@@ -350,38 +345,6 @@ class ScalableClient(Client):
         self._compute_hits(args)
         self.request_workers()
         return super().persist(*args, **kwargs)
-
-    def get(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute a graph, as `distributed.Client.get` does."""
-        self.request_workers()
-        return super().get(*args, **kwargs)
-
-    def scatter(self, *args: Any, **kwargs: Any) -> Any:
-        """Move data to the workers, as `distributed.Client.scatter` does."""
-        self.request_workers()
-        return super().scatter(*args, **kwargs)
-
-    def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a function on every worker that is there, as `distributed.Client.run` does."""
-        self.request_workers()
-        return super().run(*args, **kwargs)
-
-    def wait_for_workers(self, *args: Any, **kwargs: Any) -> Any:
-        """Wait until workers are there, as `distributed.Client.wait_for_workers` does."""
-        self.request_workers()
-        return super().wait_for_workers(*args, **kwargs)
-
-    async def _reconnect(self) -> None:
-        """End what waits with the reason, when the cluster knows why its scheduler is gone for good."""
-        explain = getattr(self.cluster, "explain_loss", None)
-        error = explain and await explain()
-        if not error:
-            return await super()._reconnect()
-        waiting = [state for state in self.futures.values() if state.status == "pending"]
-        self.futures.clear()  # or closing would cancel them
-        for state in waiting:
-            state.set_error(error, None)
-        await self._close(fast=True)
 
     def _has_failed(self, key: Any) -> bool:
         state = self.futures.get(key)
