@@ -135,7 +135,7 @@ class Server:
         if session.writer is None:
             await socket.close(code=4003, message=b"failed to connect to backend")
             return socket
-        self.sockets.add(request)
+        self.sockets.add(request.transport)
         if verb == "reconnect":
             session.forget(int(query["ack"]))
             await socket.send_bytes(struct.pack(">HQ", 2, session.arrived))
@@ -159,7 +159,7 @@ class Server:
         except (OSError, RuntimeError):
             pass
         finally:
-            self.sockets.discard(request)
+            self.sockets.discard(request.transport)
             pump.cancel()
         return socket
 
@@ -435,8 +435,8 @@ class Server:
         elif word == "assassin":
             self.assassin = data
         elif word == "cut":
-            for socket in list(self.sockets):
-                socket.transport.abort()
+            for transport in list(self.sockets):
+                transport.abort()
         elif word == "scale":
             world.scale_pool(data["pool"], data["count"])
         elif word == "reset":

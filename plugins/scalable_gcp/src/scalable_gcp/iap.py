@@ -12,6 +12,7 @@ with a tag of two bytes; numbers are big-endian:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import struct
 from typing import Any
@@ -56,13 +57,18 @@ class Tunnel:
         self._session: Any = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.failure: ClusterError | None = None
 
     async def open(self) -> int:
-        """Begin to listen, and return the port."""
+        """Begin to listen, and return the port.
+
+        Raises:
+            ClusterError: IAP refuses.
+        """
         import aiohttp
 
         self._session = aiohttp.ClientSession(trust_env=True)
+        with contextlib.suppress(ConnectionError):  # it may be back when somebody comes
+            await (await self._dial(None, 0)).close()
         self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -83,8 +89,8 @@ class Tunnel:
         self._tasks.add(task)
         try:
             await _Session(self._dial, reader, writer).carry()
-        except (OSError, ClusterError, asyncio.CancelledError) as error:
-            self.failure = error if isinstance(error, ClusterError) else None
+        except (OSError, ClusterError, asyncio.CancelledError):
+            pass  # who has connected here sees that it ends
         finally:
             writer.close()
             self._tasks.discard(task)

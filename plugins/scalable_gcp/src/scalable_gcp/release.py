@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from scalable_core.cluster.ledger import Ledger
@@ -19,8 +21,8 @@ from scalable_gcp.secrets import delete_secret
 
 #: The noun for a member, whether it is an instance of a pool or a machine.
 MEMBER = "gcp:member"
-#: Seconds until what was asked for last is shown, and between looks.
-SETTLING, LOOKS = 3.0, 3
+#: Seconds until what was asked for last is shown, and for which what is being deleted is waited for.
+SETTLING, PATIENCE = 2.0, 120.0
 
 
 async def release_run(
@@ -37,7 +39,8 @@ async def release_run(
     """
     root = stem(project, run)
     left: list[Resource] = []
-    for look in range(LOOKS):
+    until = time.monotonic() + PATIENCE
+    for look in count():
         pools, machines = await asyncio.gather(find_pools(cloud, root), find_machines(cloud, run))
         operations = await asyncio.gather(
             *(delete_pool(cloud, pool["name"]) for pool in pools),
@@ -55,7 +58,7 @@ async def release_run(
                 if not error.absent:
                     raise
         left = await find_of_run(cloud, project, run)
-        if not left and (sure or look):
+        if not left and (sure or look) or time.monotonic() > until:
             break
         await asyncio.sleep(SETTLING)
     if ledger is not None:
