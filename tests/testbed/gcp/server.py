@@ -338,8 +338,8 @@ class Server:
                 ]
                 return {"services": [{"config": {"name": each}, "state": "ENABLED"} for each in on]}
             case "artifactregistry.projects.locations.repositories.packages.tags.get":
-                tag, package = words[-1], words[7]
-                digest = self.images.get(f"{words[5]}/{package}:{tag}")
+                tag, package = words[-1], words[8]
+                digest = self.images.get(f"{words[6]}/{package}:{tag}")
                 if digest is None:
                     raise Refused(404, "Requested entity was not found.", "NOT_FOUND")
                 return {
