@@ -75,9 +75,9 @@ def test_what_is_right_is_told_and_nothing_is_created(look, aws):
     """Identity, permissions, quota and network; all calls only look."""
     found = look()
 
-    assert set(found) == {"I1201", "I1203", "I1204", "I1205"}
-    assert found["I1201"].message == "arn:aws:sts::123456789012:user/moto in us-east-1"
-    assert "the plan may use 9" in found["I1204"].message
+    assert set(found) == {"I1151", "I1153", "I1154", "I1155"}
+    assert found["I1151"].message == "arn:aws:sts::123456789012:user/moto in us-east-1"
+    assert "the plan may use 9" in found["I1154"].message
     names = {call["action"] for call in aws.calls()}
     assert all(n.startswith(("Describe", "Get", "Simulate")) for n in names), names
 
@@ -87,7 +87,7 @@ def test_credentials_that_are_refused_are_the_only_thing_told(look, aws):
     aws.tell("faults", [{"code": "ExpiredToken", "status": 403}])
 
     (problem,) = look().values()
-    assert (problem.code, problem.where) == ("E1201", "credentials")
+    assert (problem.code, problem.where) == ("E1151", "credentials")
     assert problem.message == "the AWS credentials have expired"
     assert "aws sso login" in problem.cure
 
@@ -97,10 +97,10 @@ def test_a_missing_permission_is_named_with_the_way_to_the_policy(look, aws):
     aws.tell("denied", ["ecs:RunTask", "iam:CreateRole"])
     found = look()
 
-    assert found["E1203"].message.endswith("may not ecs:RunTask")
-    assert found["E1203"].cure.endswith("scalable doctor --target there --print-policy")
-    assert "may not iam:CreateRole" in found["W1203"].message
-    assert found["W1203"].severity == "warning"
+    assert found["E1153"].message.endswith("may not ecs:RunTask")
+    assert found["E1153"].cure.endswith("scalable doctor --target there --print-policy")
+    assert "may not iam:CreateRole" in found["W1153"].message
+    assert found["W1153"].severity == "warning"
 
 
 def test_where_nothing_can_be_simulated_it_is_tried_out(look, aws):
@@ -108,11 +108,11 @@ def test_where_nothing_can_be_simulated_it_is_tried_out(look, aws):
     aws.tell(
         "faults", [{"action": "SimulatePrincipalPolicy", "code": "AccessDenied", "status": 403}]
     )
-    assert look()["W1203"].message.startswith("whether all permissions are there cannot be")
+    assert look()["W1153"].message.startswith("whether all permissions are there cannot be")
 
     more = {"action": "CreateSecurityGroup", "code": "UnauthorizedOperation", "status": 403}
     aws.tell("faults", [{**more}, {"action": "SimulatePrincipalPolicy", "code": "AccessDenied"}])
-    assert "may not ec2:CreateSecurityGroup" in look()["E1203"].message
+    assert "may not ec2:CreateSecurityGroup" in look()["E1153"].message
     groups = aws.client("ec2").describe_security_groups()["SecurityGroups"]
     assert {group["GroupName"] for group in groups} == {"default"}
 
@@ -120,12 +120,12 @@ def test_where_nothing_can_be_simulated_it_is_tried_out(look, aws):
 def test_a_quota_that_is_too_small_is_told_with_the_command_that_raises_it(look, aws):
     """A warning while the run can begin, an error when it cannot."""
     aws.tell("quotas", {"L-3032A538": 6})
-    problem = look(workers=10)["W1204"]
+    problem = look(workers=10)["W1154"]
     assert "is 6, and the plan may use 41" in problem.message
     assert "--quota-code L-3032A538 --desired-value 41 --region us-east-1" in problem.cure
 
     aws.tell("quotas", {"L-3032A538": 4})
-    problem = look(workers=10)["E1204"]
+    problem = look(workers=10)["E1154"]
     assert problem.message.endswith("it cannot begin with less than 5")
 
 
@@ -152,15 +152,15 @@ def test_each_way_to_buy_counts_for_its_own_quota(options, expected):
 def test_an_account_without_an_entry_for_a_quota_is_no_problem(look, aws):
     """The service says so with an error of its own."""
     aws.tell("quotas", {})
-    assert "no entry for the quota" in look()["I1204"].message
+    assert "no entry for the quota" in look()["I1154"].message
 
 
 def test_subnets_and_groups_that_are_not_there_are_named(look):
     """In the words of EC2, which say which."""
     found = look(subnets=("subnet-0a1b2c3d",))
-    assert "subnet-0a1b2c3d" in found["E1205"].message
+    assert "subnet-0a1b2c3d" in found["E1155"].message
     found = look(security_groups=("sg-0a1b2c3d",))
-    assert "sg-0a1b2c3d" in found["E1205"].message
+    assert "sg-0a1b2c3d" in found["E1155"].message
 
 
 @pytest.fixture
@@ -190,12 +190,12 @@ def add_gateway(ec2, vpc, subnet, kind):
 def test_subnets_without_a_way_out_are_an_error_before_it_costs_anything(look, private):
     """Members could not pull their images; an internet gateway is of no use without public addresses."""
     vpc, subnet, ec2 = private
-    problem = look(vpc=vpc)["E1206"]
+    problem = look(vpc=vpc)["E1156"]
     assert "there is no way out" in problem.message and "NAT gateway" in problem.cure
 
     add_gateway(ec2, vpc, subnet, "internet")
-    assert "of no use without public addresses" in look(vpc=vpc)["E1206"].message
-    assert "E1206" not in look(vpc=vpc, assign_public_ip=True)
+    assert "of no use without public addresses" in look(vpc=vpc)["E1156"].message
+    assert "E1156" not in look(vpc=vpc, assign_public_ip=True)
 
 
 def test_endpoints_are_a_way_out_for_images_in_ecr(look, private, aws):
@@ -203,13 +203,13 @@ def test_endpoints_are_a_way_out_for_images_in_ecr(look, private, aws):
     vpc, _, ec2 = private
     aws.client("ecr").create_repository(repositoryName="solar")
     for name in ("ecr.api", "ecr.dkr", "logs", "ssm"):
-        assert "E1206" in look(vpc=vpc, image=f"{REGISTRY}/solar:1")
+        assert "E1156" in look(vpc=vpc, image=f"{REGISTRY}/solar:1")
         ec2.create_vpc_endpoint(
             VpcId=vpc, ServiceName=f"com.amazonaws.us-east-1.{name}", VpcEndpointType="Interface"
         )
     ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.us-east-1.s3")
-    assert "E1206" not in look(vpc=vpc, image=f"{REGISTRY}/solar:1")
-    assert "E1206" in look(vpc=vpc, image="ghcr.io/acme/solar:1")
+    assert "E1156" not in look(vpc=vpc, image=f"{REGISTRY}/solar:1")
+    assert "E1156" in look(vpc=vpc, image="ghcr.io/acme/solar:1")
 
 
 def test_a_private_scheduler_that_cannot_be_reached_from_here_is_an_error(
@@ -219,13 +219,13 @@ def test_a_private_scheduler_that_cannot_be_reached_from_here_is_an_error(
     vpc, subnet, ec2 = private
     add_gateway(ec2, vpc, subnet, "nat")
     monkeypatch.delenv("SCALABLE_CALLER_ADDRESS", raising=False)
-    problem = look(vpc=vpc)["E1207"]
+    problem = look(vpc=vpc)["E1157"]
     assert "(10.77.0.0/16), and this machine has no route" in problem.message
     for cure in ("assign_public_ip: true", "VPN", "--detach", "SCALABLE_CALLER_ADDRESS"):
         assert cure in problem.cure
 
     monkeypatch.setenv("SCALABLE_CALLER_ADDRESS", "10.0.0.7/32")
-    assert "E1207" not in look(vpc=vpc)
+    assert "E1157" not in look(vpc=vpc)
 
 
 def test_roles_must_be_there_and_be_for_tasks(look, aws):
@@ -238,18 +238,18 @@ def test_roles_must_be_there_and_be_for_tasks(look, aws):
     made = aws.client("iam").create_role(
         RoleName="mine", AssumeRolePolicyDocument=json.dumps(trust)
     )
-    problem = look(task_role_arn=made["Role"]["Arn"])["E1208"]
+    problem = look(task_role_arn=made["Role"]["Arn"])["E1158"]
     assert "does not trust ecs-tasks.amazonaws.com" in problem.message
-    problem = look(task_role_arn="arn:aws:iam::123456789012:role/other")["E1208"]
+    problem = look(task_role_arn="arn:aws:iam::123456789012:role/other")["E1158"]
     assert problem.message == "there is no role 'other'"
 
 
 def test_images_are_looked_up_in_ecr_and_their_platform_is_compared(look, aws):
     """No image, no such image, and one for other processors."""
-    assert "has no image" in look(image=None)["E1209"].message
-    assert "has no repository 'solar'" in look(image=f"{REGISTRY}/solar:1")["E1209"].message
+    assert "has no image" in look(image=None)["E1159"].message
+    assert "has no repository 'solar'" in look(image=f"{REGISTRY}/solar:1")["E1159"].message
     aws.client("ecr").create_repository(repositoryName="solar")
-    assert "has no image '1'" in look(image=f"{REGISTRY}/solar:1")["E1209"].message
+    assert "has no image '1'" in look(image=f"{REGISTRY}/solar:1")["E1159"].message
 
     resolved = ResolvedImage(
         reference="solar:1",
@@ -260,14 +260,14 @@ def test_images_are_looked_up_in_ecr_and_their_platform_is_compared(look, aws):
         provider="oci",
     )
     found = look(resolved=resolved, architecture="arm64")
-    assert "made for linux/amd64, and workers have linux/arm64" in found["E1209"].message
-    assert "8G compressed" in look(resolved=resolved)["W1209"].message
+    assert "made for linux/amd64, and workers have linux/arm64" in found["E1159"].message
+    assert "8G compressed" in look(resolved=resolved)["W1159"].message
 
 
 def test_what_may_not_be_looked_at_stops_nothing(look, aws):
     """It is a warning with the permission that is missing."""
     aws.tell("faults", [{"action": "GetServiceQuota", "code": "AccessDeniedException"}])
-    problem = look()["W1211"]
+    problem = look()["W1161"]
     assert (problem.where, problem.severity) == ("quota", "warning")
     assert "allow servicequotas:GetServiceQuota" in problem.cure
 
@@ -282,5 +282,5 @@ def test_a_clock_that_is_wrong_is_told_before_aws_refuses_it(look, monkeypatch):
             return datetime.now(UTC) - timedelta(seconds=200)
 
     monkeypatch.setattr("scalable_aws.preflight.datetime", Late)
-    message = look()["W1202"].message
+    message = look()["W1152"].message
     assert message.startswith("the clock of this machine is ") and " s behind; " in message

@@ -1,4 +1,4 @@
-"""What an account is by itself, where moto knows less than AWS: a way out of its network, quotas, permissions."""
+"""What an account is by itself, where moto knows less than AWS: a way out, quotas, permissions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moto.servicequotas.models import ServiceQuotasBackend
 
 #: Quota code to its value; a code that is not here is one that the account has no entry for.
 quotas: dict[str, float] = {}
-#: What nobody in the account may do, in whole simulations; ``iam:SimulatePrincipalPolicy`` itself is one of them.
+#: What simulations say that nobody in the account may do.
 denied: set[str] = set()
 
 _QUOTAS = {

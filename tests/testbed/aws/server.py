@@ -8,6 +8,7 @@ What AWS does not have is below ``/testbed/``:
     POST quotas               {"L-3032A538": 6}: all quotas that there are, by code
     POST denied               ["ecs:RunTask", ...]: what simulations say that nobody may do
     POST interrupt            {"tasks": [arn, ...], "code": "SpotInterruption"}: what Spot does to them
+    POST notice               {"instances": [id, ...]}: what Spot tells machines beforehand
     POST kill                 {"tasks": [arn, ...]}: what too little memory does to them
     POST faults               [{"service": "ecs", "action": "RunTask", "code": "ThrottlingException",
                               "status": 400, "share": 0.1, "seconds": 0, "times": null, "key": null}, ...]
@@ -45,7 +46,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from aws import account, ecs, registry
+from aws import account, ecs, machines, registry
 from scalable_core.testing import Hive
 
 #: Bodies of S3 are data; so much of them is noted.
@@ -83,21 +84,25 @@ class LocalAws:
         self._lock = threading.Lock()
         ecs.correct()
         account.correct()
+        machines.correct()
         self._server = make_server(
             "127.0.0.1", port, self._answer, threaded=True, request_handler=_Handler
         )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._hive = Hive(folder / "hive.log") if hive else None
         self.agent = Agent(folder, self.url, clock, self._hive)
+        self.machines = machines.Machines(folder, self.url)
 
     def serve(self) -> None:
         """Serve until `close`."""
         self.agent.start()
+        self.machines.start()
         self._server.serve_forever()
 
     def close(self) -> None:
         """End all members."""
         self.agent.close()
+        self.machines.close()
         if self._hive is not None:
             self._hive.close()
 
@@ -105,6 +110,14 @@ class LocalAws:
 
     def _answer(self, environ: dict[str, Any], start: Any) -> Any:
         path = environ["PATH_INFO"]
+        if path.startswith("/testbed/imds/"):
+            token = environ.get("HTTP_X_AWS_EC2_METADATA_TOKEN")
+            asked = path.removeprefix("/testbed/imds/")
+            text = self.machines.imds(asked, environ["REQUEST_METHOD"], token)
+            data = (text or "").encode()
+            status = "404 Not Found" if text is None else "200 OK"
+            start(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(data)))])
+            return [data]
         if path.startswith("/testbed/"):
             return self._control(path.removeprefix("/testbed/"), environ, start)
         if path.startswith("/v2/"):
@@ -160,7 +173,7 @@ class LocalAws:
         if environ["REQUEST_METHOD"] == "POST":
             size = int(environ.get("CONTENT_LENGTH") or 0)
             data = json.loads(environ["wsgi.input"].read(size) or b"null")
-            answer = getattr(self, f"_post_{word}")(data)
+            answer = getattr(self, f"_post_{word}")(data, *([rest] if rest else []))
         else:
             answer = getattr(self, f"_get_{word}")(rest)
         text = json.dumps(answer).encode()
@@ -174,7 +187,7 @@ class LocalAws:
         return self.victims
 
     def _get_processes(self, _: str) -> Any:
-        return self.agent.process_ids()
+        return [*self.agent.process_ids(), *self.machines.process_ids()]
 
     def _get_metadata(self, task: str) -> Any:
         (found,) = (each for each in ecs.all_tasks() if each.id == task)
@@ -224,6 +237,13 @@ class LocalAws:
             if task.task_arn in order["tasks"]:
                 code = order.get("code", "SpotInterruption")
                 ecs.ask_to_stop(task, "Your Spot Task was interrupted.", code)
+
+    def _post_shutdown(self, _: None, own: str) -> None:
+        self.machines.end(own)
+
+    def _post_notice(self, order: dict[str, Any]) -> None:
+        for own in order["instances"]:
+            self.machines.interrupt(own)
 
     def _post_kill(self, order: dict[str, Any]) -> None:
         for task in ecs.all_tasks():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from scalable_aws.options import AwsOptions, EksOptions, FargateOptions
+from scalable_aws.options import AwsOptions, Ec2Options, EksOptions, FargateOptions
 from scalable_aws.sizes import fit, misfit
 from scalable_core.types import Problem, Target
 from scalable_core.types.units import GIB, MIB, format_duration, format_size
@@ -71,8 +71,14 @@ def _sizes(options: AwsOptions) -> Iterator[Problem]:
 
 
 def _disk(options: AwsOptions) -> Iterator[Problem]:
-    disk = options.ephemeral_storage if isinstance(options, FargateOptions) else None
-    if disk is not None and not 21 * GIB <= disk <= 200 * GIB:
+    disk = getattr(options, "ephemeral_storage", None)
+    if disk is None:
+        return
+    if isinstance(options, Ec2Options):
+        if not 30 * GIB <= disk <= 16384 * GIB:
+            message = f"the machine image needs 30 GiB, and a volume has at most 16384, not {format_size(disk)}"
+            yield _error("E1118", "ephemeral_storage", message, "write for example 100G")
+    elif not 21 * GIB <= disk <= 200 * GIB:
         message = f"Fargate has disks of 21 to 200 GiB, not {format_size(disk)}"
         cure = "write for example 100G, or leave it out for the 20 GiB that are free"
         yield _error("E1118", "ephemeral_storage", message, cure)
@@ -135,9 +141,9 @@ def _machines(cluster_type: str | None, options: AwsOptions) -> Iterator[Problem
 
 
 def _names(options: AwsOptions) -> Iterator[Problem]:
-    prefixes = {"vpc": "vpc", "subnets": "subnet", "security_groups": "sg"}
+    prefixes = {"vpc": "vpc", "subnets": "subnet", "security_groups": "sg", "ami": "ami"}
     for where, prefix in prefixes.items():
-        value = getattr(options, where)
+        value = getattr(options, where, None)
         names = value if isinstance(value, tuple) else (value,) if value else ()
         for name in names:
             if not re.fullmatch(rf"{prefix}-[0-9a-f]+", name):
@@ -175,6 +181,8 @@ def _image(options: AwsOptions) -> Iterator[Problem]:
 
 
 def _cluster(options: EksOptions) -> Iterator[Problem]:
+    message = "this version of scalable-aws plans for eks, and cannot run there yet"
+    yield _warning("W1100", "cluster_type", message)
     if find_spec("scalable_kubernetes") is None:
         message = "eks needs the dist scalable-kubernetes, which is not installed"
         yield _error("E1116", "cluster_type", message, "pip install 'scalable-aws[eks]'")

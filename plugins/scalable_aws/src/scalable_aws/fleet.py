@@ -62,7 +62,11 @@ def launcher_of(plan: types.Plan) -> Launcher:
         from scalable_aws.fargate import FargateLauncher
 
         return FargateLauncher(plan.target.options, storage=plan.stores.artifacts)
+    if kind == "ec2":
+        from scalable_aws.ec2 import Ec2Launcher
+
+        return Ec2Launcher(plan.target.options, storage=plan.stores.artifacts)
     raise NotInThisVersionError(
         f"this version of scalable-aws can plan target {plan.target.name!r}, and cannot start it yet",
-        cure="use cluster_type: fargate, or install a later version of scalable-aws",
+        cure="use cluster_type: fargate or ec2, or install a later version of scalable-aws",
     )

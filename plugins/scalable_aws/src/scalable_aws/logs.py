@@ -8,8 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scalable_aws.account import Account, CallError
+from scalable_aws.machines import KIND as INSTANCE
+from scalable_aws.machines import describe_instances
 from scalable_aws.requests import CONTAINER
-from scalable_aws.standing import log_group_name, standing_name
+from scalable_aws.standing import RUN, log_group_name, standing_name
+from scalable_aws.tasks import KIND as TASK
 from scalable_aws.tasks import describe_tasks, list_tasks
 from scalable_core.types import ClusterRecord, HookContext, LogLine
 
@@ -103,12 +106,14 @@ def _arns(context: HookContext) -> dict[str, str]:
                 row = json.loads(line)
             except ValueError:
                 continue
-            if row["what"] == "made" and row["kind"] == "ecs:task":
+            if row["what"] == "made" and row["kind"] in (TASK, INSTANCE):
                 arns[row["id"]] = row["as"]
     return arns
 
 
 async def _alive(account: Account, record: ClusterRecord) -> bool:
+    if record.data.get("cluster_type") == "ec2":
+        return bool(await describe_instances(account, {RUN: record.run}, ("pending", "running")))
     cluster = standing_name(record.project)
     arns = await list_tasks(account, cluster, record.run)
     tasks = await describe_tasks(account, cluster, arns)

@@ -47,7 +47,7 @@ async def network_problems(account: Account, plan: Plan) -> list[Problem]:
         kind = "public" if public else "private"
         zones = ", ".join(sorted({str(each["AvailabilityZone"]) for each in subnets}))
         message = f"{len(subnets)} {kind} subnets of {vpc} in {zones}, with a way out"
-        found.append(Problem(code="I1205", where="network", message=message, severity="info"))
+        found.append(Problem(code="I1155", where="network", message=message, severity="info"))
     return found
 
 
@@ -58,20 +58,20 @@ async def _subnets(account: Account, options: AwsOptions) -> list[dict[str, Any]
         if "NotFound" not in error.code:
             raise
         message = f"{error.said or error.message}"
-        return _wrong("E1205", message, "name subnets of this account and region")
+        return _wrong("E1155", message, "name subnets of this account and region")
     if not subnets:
         where = f"VPC {options.vpc} has" if options.vpc else "the default VPC is not there, or has"
         return _wrong(
-            "E1205",
+            "E1155",
             f"{where} no subnets in {options.region}",
             "name subnets, or make the default VPC: aws ec2 create-default-vpc",
         )
     vpcs = sorted({str(each["VpcId"]) for each in subnets})
     if len(vpcs) > 1:
         message = f"the subnets are in {' and '.join(vpcs)}, and members must be in one network"
-        return _wrong("E1205", message, "name subnets of one VPC")
+        return _wrong("E1155", message, "name subnets of one VPC")
     if options.vpc and vpcs != [options.vpc]:
-        return _wrong("E1205", f"the subnets are in {vpcs[0]}, not in {options.vpc}", "remove vpc")
+        return _wrong("E1155", f"the subnets are in {vpcs[0]}, not in {options.vpc}", "remove vpc")
     return subnets
 
 
@@ -84,7 +84,7 @@ async def _groups(account: Account, options: AwsOptions) -> list[Problem]:
         if "NotFound" not in error.code:
             raise
         message = error.said or error.message
-        return [_wrong("E1205", message, "name security groups of this account and region")]
+        return [_wrong("E1155", message, "name security groups of this account and region")]
     return []
 
 
@@ -95,7 +95,7 @@ def _room(subnets: Sequence[Mapping[str, Any]], plan: Plan) -> Iterator[Problem]
             f"the subnets have {free} free addresses, and the plan has {plan.maximum + 1} members"
         )
         yield Problem(
-            code="W1205",
+            code="W1155",
             where="network",
             message=message,
             cure="name more or larger subnets",
@@ -121,20 +121,20 @@ def _ways_out(
         gateway = _default_route(name, tables)
         if gateway is None and (missing or not in_ecr):
             yield _wrong(
-                "E1206",
+                "E1156",
                 f"from {name} there is no way out: its images and documents cannot be read",
                 "name subnets with a default route, add a NAT gateway, or, with all images in ECR, add VPC"
                 f" endpoints for {', '.join(missing or needed)}",
             )
         elif gateway is not None and gateway.startswith("igw-") and not public:
             yield _wrong(
-                "E1206",
+                "E1156",
                 f"the way out of {name} is an internet gateway, of no use without public addresses",
                 "write assign_public_ip: true, or name subnets with a NAT gateway",
             )
         elif gateway is not None and not gateway.startswith("igw-") and public:
             yield _wrong(
-                "E1207",
+                "E1157",
                 f"members in {name} get public addresses, but nothing reaches them: its default route is"
                 f" {gateway}",
                 "write assign_public_ip: false, or name subnets whose route is an internet gateway",
@@ -171,7 +171,7 @@ def _way_in(vpc: str, blocks: Sequence[str]) -> list[Problem]:
         "write assign_public_ip: true with public subnets, connect a VPN, run with --detach, or, if there is"
         f" a way, set {VARIABLE} to this machine's address there"
     )
-    return [_wrong("E1207", message, cure)]
+    return [_wrong("E1157", message, cure)]
 
 
 def _leads_to(network: ipaddress.IPv4Network) -> bool:

@@ -122,6 +122,21 @@ class FargateOptions(AwsOptions):
 class Ec2Options(AwsOptions):
     """Options of an `aws` target on EC2: machines that live as long as the run."""
 
+    ami: str | None = option(
+        default=None,
+        help="Machine image with Docker and Python 3; the newest ECS-optimized one when left out.",
+    )
+    instance_profile: str | None = option(
+        default=None,
+        help="Instance profile that members have; made with access to the storage when left out.",
+    )
+    ephemeral_storage: int | None = option(
+        default=None,
+        quantity="size",
+        unit=GIB,
+        help="Disk of an instance, from 30 GiB on; 30 GiB when left out.",
+    )
+
 
 @frozen(kw_only=True)
 class EksOptions(AwsOptions):

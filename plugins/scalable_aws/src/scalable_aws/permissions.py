@@ -48,7 +48,7 @@ async def permission_problems(
     found = []
     if need:
         message = f"{caller} may not {', '.join(sorted(need))}"
-        found.append(Problem(code="E1203", where="permissions", message=message, cure=cure))
+        found.append(Problem(code="E1153", where="permissions", message=message, cure=cure))
     if once:
         message = (
             f"{caller} may not {', '.join(sorted(once))}: another has to make and remove what stands"
@@ -56,7 +56,7 @@ async def permission_problems(
         )
         found.append(
             Problem(
-                code="W1203", where="permissions", message=message, cure=cure, severity="warning"
+                code="W1153", where="permissions", message=message, cure=cure, severity="warning"
             )
         )
     if not found:
@@ -117,14 +117,14 @@ async def _try_out(account: Account, target: str) -> list[Problem]:
     except CallError as error:
         if error.code in _DENIED:
             message = "these credentials may not ec2:CreateSecurityGroup, which every run needs"
-            return [Problem(code="E1203", where="permissions", message=message, cure=error.cure)]
+            return [Problem(code="E1153", where="permissions", message=message, cure=error.cure)]
         if error.code != "DryRunOperation":
             raise
     message = "whether all permissions are there cannot be simulated with these credentials"
     return [
-        Problem(code="W1203", where="permissions", message=message, cure=cure, severity="warning")
+        Problem(code="W1153", where="permissions", message=message, cure=cure, severity="warning")
     ]
 
 
 def _right(message: str) -> Problem:
-    return Problem(code="I1203", where="permissions", message=message, severity="info")
+    return Problem(code="I1153", where="permissions", message=message, severity="info")

@@ -32,6 +32,7 @@ IMPLIED = {
     "ecr:GetDownloadUrlForLayer",
     "ecs:TagResource",
     "iam:PassRole",
+    "iam:TagInstanceProfile",
     "logs:TagResource",
     "ssm:AddTagsToResource",
 }
@@ -89,6 +90,7 @@ def grants(plan: Plan) -> Iterator[Grant]:
     yield from _documents(scope)
     yield from _logs(scope)
     yield from _roles(scope, options, machines)
+    yield from _find_tasks(scope)
     yield from _machines(scope) if machines else _tasks(scope)
 
 
@@ -125,6 +127,7 @@ def _look() -> Grant:
             "ec2:DescribeVpcs",
             "ecs:ListTaskDefinitionFamilies",
             "ecs:ListTaskDefinitions",
+            "iam:GetInstanceProfile",
             "iam:GetRole",
             "iam:SimulatePrincipalPolicy",
             "logs:DescribeLogGroups",
@@ -230,6 +233,18 @@ def _roles(scope: _Scope, options: AwsOptions, machines: bool) -> Iterator[Grant
     )
 
 
+def _find_tasks(scope: _Scope) -> Iterator[Grant]:
+    """Yield what finds tasks, be the target on EC2 now: `status` and `down` look for everything."""
+    cluster = scope.arn("ecs", f"cluster/{scope.name}")
+    inside = {"ArnLike": {"ecs:cluster": cluster}}
+    yield Grant(name="ListTasks", actions=("ecs:ListTasks",), condition=inside)
+    yield Grant(
+        name="FindTasks",
+        actions=("ecs:DescribeClusters", "ecs:DescribeTasks"),
+        resources=(cluster, scope.arn("ecs", f"task/{scope.name}/*")),
+    )
+
+
 def _tasks(scope: _Scope) -> Iterator[Grant]:
     cluster = scope.arn("ecs", f"cluster/{scope.name}")
     task = scope.arn("ecs", f"task/{scope.name}/*")
@@ -240,12 +255,7 @@ def _tasks(scope: _Scope) -> Iterator[Grant]:
         actions=("ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"),
     )
     yield Grant(name="StartTasks", actions=("ecs:RunTask",), resources=(family,), condition=inside)
-    yield Grant(name="ListTasks", actions=("ecs:ListTasks",), condition=inside)
-    yield Grant(
-        name="Tasks",
-        actions=("ecs:DescribeClusters", "ecs:DescribeTasks", "ecs:StopTask"),
-        resources=(cluster, task),
-    )
+    yield Grant(name="StopTasks", actions=("ecs:StopTask",), resources=(task,))
     yield Grant(name="TagTasks", actions=("ecs:TagResource",), resources=(cluster, task, family))
     yield Grant(
         name="MakeCluster",
@@ -257,4 +267,38 @@ def _tasks(scope: _Scope) -> Iterator[Grant]:
 
 
 def _machines(scope: _Scope) -> Iterator[Grant]:
-    yield from ()
+    template, instance = scope.arn("ec2", "launch-template/*"), scope.arn("ec2", "instance/*")
+    images = f"arn:{scope.partition}:ssm:{scope.region}:*:parameter/aws/service/ecs/optimized-ami/*"
+    profile = scope.arn("iam", f"instance-profile/scalable/{scope.name}-*", region="")
+    unmade = scope.arn("iam", f"instance-profile/{scope.name}-*", region="")
+    linked = scope.arn("iam", "role/aws-service-role/*", region="")
+    yield Grant(name="FindMachineImage", actions=("ssm:GetParameter",), resources=(images,))
+    yield Grant(
+        name="StartMachines",
+        actions=("ec2:CreateFleet", "ec2:CreateLaunchTemplate", "ec2:RunInstances"),
+        resources=(scope.arn("ec2", "*"), f"arn:{scope.partition}:ec2:{scope.region}::image/*"),
+    )
+    yield Grant(
+        name="EndMachines",
+        actions=("ec2:DeleteLaunchTemplate", "ec2:TerminateInstances"),
+        resources=(template, instance),
+        condition=scope.own,
+    )
+    yield Grant(
+        name="MakeProfile",
+        actions=(
+            "iam:AddRoleToInstanceProfile",
+            "iam:CreateInstanceProfile",
+            "iam:DeleteInstanceProfile",
+            "iam:RemoveRoleFromInstanceProfile",
+            "iam:TagInstanceProfile",
+        ),
+        resources=(profile, unmade),
+        once=True,
+    )
+    yield Grant(
+        name="MakeLinkedRoles",
+        actions=("iam:CreateServiceLinkedRole",),
+        resources=(linked,),
+        once=True,
+    )

@@ -53,7 +53,7 @@ async def _look(plan: Plan) -> list[Problem]:
     }
     found = await asyncio.gather(*(_look_at(where, part) for where, part in parts.items()))
     first = found[0]
-    if any(problem.code == "E1201" for problem in first):
+    if any(problem.code == "E1151" for problem in first):
         return first  # all the others failed for the same reason
     return [problem for part in found for problem in part]
 
@@ -67,8 +67,8 @@ async def _look_at(where: str, part: Callable[[], Awaitable[list[Problem]]]) -> 
     except CallError as error:
         message, cure = f"it could not be looked at: {error.message}", error.cure or ""
     if where == "credentials":
-        return [Problem(code="E1201", where=where, message=message, cure=cure)]
-    return [Problem(code="W1211", where=where, message=message, cure=cure, severity="warning")]
+        return [Problem(code="E1151", where=where, message=message, cure=cure)]
+    return [Problem(code="W1161", where=where, message=message, cure=cure, severity="warning")]
 
 
 async def _identity(account: Account, asked: asyncio.Future[dict[str, Any]]) -> list[Problem]:
@@ -76,16 +76,16 @@ async def _identity(account: Account, asked: asyncio.Future[dict[str, Any]]) -> 
         answer = await asyncio.shield(asked)
     except CallError as error:
         message = error.message.rpartition("GetCallerIdentity failed: ")[2]
-        return [Problem(code="E1201", where="credentials", message=message, cure=error.cure)]
+        return [Problem(code="E1151", where="credentials", message=message, cure=error.cure)]
     message = f"{answer['Arn']} in {account.region}"
-    found = [Problem(code="I1201", where="credentials", message=message, severity="info")]
+    found = [Problem(code="I1151", where="credentials", message=message, severity="info")]
     said = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     skew = (datetime.now(UTC) - parsedate_to_datetime(said)).total_seconds() if said else 0.0
     if abs(skew) > SKEW:
         way = "ahead" if skew > 0 else "behind"
         found.append(
             Problem(
-                code="W1202",
+                code="W1152",
                 where="credentials",
                 message=f"the clock of this machine is {abs(skew):.0f} s {way}; AWS refuses from 300 on",
                 cure="set the clock, for example with 'timedatectl set-ntp true'",
@@ -110,16 +110,16 @@ async def _role(account: Account, part: str, arn: str) -> list[Problem]:
         if error.code not in ("NoSuchEntity", "NoSuchEntityException"):
             raise
         cure = "correct it, or leave it out to have one made"
-        return [Problem(code="E1208", where=where, message=f"there is no role {name!r}", cure=cure)]
+        return [Problem(code="E1158", where=where, message=f"there is no role {name!r}", cure=cure)]
     trust = role["AssumeRolePolicyDocument"]
     text = trust if isinstance(trust, str) else json.dumps(trust)
     service = "ecs-tasks.amazonaws.com"
     if service not in text:
         message = f"role {name!r} does not trust {service}, so tasks cannot have it"
         cure = f"add {service} to its trust policy: aws iam update-assume-role-policy --role-name {name}"
-        return [Problem(code="E1208", where=where, message=message, cure=cure)]
+        return [Problem(code="E1158", where=where, message=message, cure=cure)]
     message = f"{name} may be had by tasks"
-    return [Problem(code="I1208", where=where, message=message, severity="info")]
+    return [Problem(code="I1158", where=where, message=message, severity="info")]
 
 
 async def _images(options: AwsOptions, plan: Plan) -> list[Problem]:
@@ -132,14 +132,14 @@ async def _image(options: AwsOptions, group: WorkerGroup) -> list[Problem]:
     if reference is None:
         message = f"component {group.name!r} has no image, and containers need one"
         cure = "set image in the component or in the target"
-        return [Problem(code="E1209", where="image", message=message, cure=cure)]
+        return [Problem(code="E1159", where="image", message=message, cure=cure)]
     wanted = f"linux/{'arm64' if options.architecture == 'arm64' else 'amd64'}"
     found, size = [], group.resolved.size if group.resolved else None
     if group.resolved and group.resolved.platforms and wanted not in group.resolved.platforms:
         made = ", ".join(group.resolved.platforms)
         message = f"{reference} is made for {made}, and workers have {wanted}"
         cure = f"build it for {wanted}, or change architecture"
-        found.append(Problem(code="E1209", where="image", message=message, cure=cure))
+        found.append(Problem(code="E1159", where="image", message=message, cure=cure))
     place = find_place(group.resolved.pinned if group.resolved else reference)
     if place is not None:
         try:
@@ -148,7 +148,7 @@ async def _image(options: AwsOptions, group: WorkerGroup) -> list[Problem]:
             message, cure_of = explain_absence(place, error)
             return [
                 *found,
-                Problem(code="E1209", where="image", message=message, cure=cure_of),
+                Problem(code="E1159", where="image", message=message, cure=cure_of),
             ]
         size = size or image.size or None
     disk = getattr(options, "ephemeral_storage", None) or 20 * GIB
@@ -159,11 +159,11 @@ async def _image(options: AwsOptions, group: WorkerGroup) -> list[Problem]:
         )
         cure = "write a larger ephemeral_storage, or build a smaller image"
         found.append(
-            Problem(code="W1209", where="image", message=message, cure=cure, severity="warning")
+            Problem(code="W1159", where="image", message=message, cure=cure, severity="warning")
         )
     if not found and place is not None:
         message = (
             f"{group.name}: {place.repository} in ECR, {format_size(size) if size else 'an index'}"
         )
-        found.append(Problem(code="I1209", where="image", message=message, severity="info"))
+        found.append(Problem(code="I1159", where="image", message=message, severity="info"))
     return found

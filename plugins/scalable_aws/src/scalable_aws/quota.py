@@ -87,10 +87,10 @@ def _compare(account: Account, need: Need, value: float | None) -> Iterator[Prob
     name = f"{kind} {'Spot' if need.spot else 'on-demand'} vCPU ({need.code}) in {account.region}"
     if value is None:
         message = f"this account has no entry for the quota {name}; the plan may use {need.most:g}"
-        yield Problem(code="I1204", where="quota", message=message, severity="info")
+        yield Problem(code="I1154", where="quota", message=message, severity="info")
     elif value >= need.most:
         message = f"{name}: {value:g}, and the plan may use {need.most:g}"
-        yield Problem(code="I1204", where="quota", message=message, severity="info")
+        yield Problem(code="I1154", where="quota", message=message, severity="info")
     else:
         cure = (
             f"have it raised: aws service-quotas request-service-quota-increase --service-code {service}"
@@ -99,11 +99,11 @@ def _compare(account: Account, need: Need, value: float | None) -> Iterator[Prob
         message = f"{name} is {value:g}, and the plan may use {need.most:g}"
         if value < need.least:
             message += f"; it cannot begin with less than {need.least:g}"
-            yield Problem(code="E1204", where="quota", message=message, cure=cure)
+            yield Problem(code="E1154", where="quota", message=message, cure=cure)
         else:
             message += ": the run will have fewer workers"
             yield Problem(
-                code="W1204", where="quota", message=message, cure=cure, severity="warning"
+                code="W1154", where="quota", message=message, cure=cure, severity="warning"
             )
 
 

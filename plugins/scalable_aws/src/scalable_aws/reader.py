@@ -42,7 +42,9 @@ def read(key: str) -> str | None:
 
 
 def host() -> str:
-    """Return this task's own address."""
+    """Return the own address of this task, or of the machine that it shares."""
+    if "SCALABLE_HOST" in os.environ:
+        return os.environ["SCALABLE_HOST"]
     return str(_task()["Networks"][0]["IPv4Addresses"][0])
 
 
@@ -50,7 +52,9 @@ def name(wait: Callable[[str], Any], names: str) -> str:
     """Return the name that this task was given, once the driver knows which tasks there are."""
     if names != "*":
         return names
-    own = _task()["Labels"]["com.amazonaws.ecs.task-arn"].rpartition("/")[2]
+    own = os.environ.get("SCALABLE_MEMBER")
+    if own is None:
+        own = _task()["Labels"]["com.amazonaws.ecs.task-arn"].rpartition("/")[2]
     while True:
         given = wait("names")
         if own in given:
@@ -59,29 +63,58 @@ def name(wait: Callable[[str], Any], names: str) -> str:
         time.sleep(random.uniform(0.5, 3.0))
 
 
+def notice() -> str | None:
+    """Return what EC2 says once it is about to take a Spot machine back; tasks are told by a signal."""
+    if "SCALABLE_MEMBER" not in os.environ:
+        return None
+    try:
+        said = json.loads(_metadata("spot/instance-action"))
+    except Exception:  # nothing is there until it is meant
+        return None
+    return "EC2 takes this Spot machine back: {action} at {time}".format(**said)
+
+
 def unpack(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the documents in parameters named ``<number>-<part>-<parts>``; later ones replace earlier ones."""
+    """Return the documents in parameters named ``<number>-<part>-<parts>``.
+
+    Later ones replace earlier ones, but those called ``names``, each of which adds some.
+    """
     parcels: dict[tuple[int, int], dict[int, str]] = {}
     for path, text in parameters:
         number, part, parts = map(int, path.rpartition("/")[2].split("-"))
         parcels.setdefault((number, parts), {})[part] = text
     documents: dict[str, str] = {}
+    names: dict[str, str] = {}
     for (_, parts), texts in sorted(parcels.items()):
         if len(texts) == parts:
             packed = "".join(texts[part] for part in range(parts))
-            documents.update(json.loads(zlib.decompress(base64.b64decode(packed))))
-    return documents
+            found = json.loads(zlib.decompress(base64.b64decode(packed)))
+            names.update(json.loads(found.pop("names", "{}")))
+            documents.update(found)
+    return {**documents, "names": json.dumps(names)} if names else documents
 
 
 def _task() -> dict[str, Any]:
     return dict(json.loads(_get(os.environ["ECS_CONTAINER_METADATA_URI_V4"])))
 
 
-def _get(url: str) -> bytes:
+def _get(url: str, method: str = "GET", **headers: str) -> bytes:
     """Ask this machine, whatever proxy the image is set up for."""
     straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with straight.open(url, timeout=10) as answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    question = urllib.request.Request(url, headers=named, method=method)
+    with straight.open(question, timeout=10) as answer:
         return bytes(answer.read())
+
+
+def _metadata(path: str) -> str:
+    """Return what an instance of EC2 knows of itself (IMDS, version 2)."""
+    place = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254")
+    token = _get(
+        f"{place}/latest/api/token", "PUT", X_aws_ec2_metadata_token_ttl_seconds="60"
+    ).decode()
+    data = _get(f"{place}/latest/meta-data/{path}", X_aws_ec2_metadata_token=token)
+    return data.decode()
 
 
 def _parameters() -> list[tuple[str, str]]:
@@ -101,7 +134,8 @@ def _ask(service: str, target: str, body: bytes) -> bytes:
     keys = _credentials()
     region = os.environ["AWS_REGION"]
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    url = os.environ.get("AWS_ENDPOINT_URL") or f"https://{service}.{region}.{domain}"
+    place = "api.ecr" if service == "ecr" else service
+    url = os.environ.get("AWS_ENDPOINT_URL") or f"https://{place}.{region}.{domain}"
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")  # noqa: UP017
     headers = {
         "content-type": "application/x-amz-json-1.1",
@@ -130,7 +164,10 @@ def _ask(service: str, target: str, body: bytes) -> bytes:
 
 
 def _credentials() -> dict[str, str]:
-    """Return those of the task's role."""
+    """Return those of the role that the task, or the machine, has."""
+    if "SCALABLE_HOST" in os.environ:
+        role = _metadata("iam/security-credentials/").split()[0]
+        return dict(json.loads(_metadata(f"iam/security-credentials/{role}")))
     url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     if url is None:
         url = "http://169.254.170.2" + os.environ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from scalable_aws.account import Account, CallError
+from scalable_aws.machine_standing import find_profile, profile_name, remove_profile
+from scalable_aws.machines import TEMPLATE, find_machines, remove_machines
 from scalable_aws.options import AwsOptions
 from scalable_aws.reach import KIND as GROUP
 from scalable_aws.reach import delete_group, find_groups
@@ -20,6 +22,7 @@ from scalable_aws.tasks import describe_tasks, list_tasks, stop_task
 from scalable_core.cluster.launcher import Rate
 from scalable_core.cluster.ledger import Ledger
 from scalable_core.cluster.pace import Bucket
+from scalable_core.errors import ClusterError
 from scalable_core.types import ClusterRecord, HookContext, ReleaseReport, Resource
 
 #: Seconds that tasks have to stop: 120 to end by themselves, and what ECS needs besides.
@@ -40,6 +43,7 @@ async def release_run(
     ledger: Ledger | None = None,
     known: Sequence[str] = (),
     sure: bool = False,
+    machines: Sequence[str] | None = None,
 ) -> list[Resource]:
     """Remove everything of a run in the order that AWS accepts, look again, and return what is left.
 
@@ -50,39 +54,54 @@ async def release_run(
         ledger: Told what is gone; None when nobody keeps one here.
         known: ARNs of tasks that nobody has seen stop.
         sure: These are all; otherwise ECS is given time to show what was asked for last.
+        machines: For a run on EC2, the instances that its tags may not show yet; None for one on Fargate.
     """
     path = f"{secrets_path(project)}/{run}"
     left: list[Resource] = []
     for _ in range(ROUNDS):  # somebody may have made something while it was removed
         removing = asyncio.ensure_future(_remove_parameters(account, path))
         try:
-            await _stop_tasks(account, standing_name(project), run, known, sure=sure)
+            if machines is None:
+                await _stop_tasks(account, standing_name(project), run, known, sure=sure)
+            else:
+                await remove_machines(account, project, run, machines)
         finally:
             await removing
         await _remove_groups(account, project, run)
-        left = await find_of_run(account, project, run)
+        left = await find_of_run(account, project, run, machines=machines is not None)
         if not left:
             break
     if ledger is not None:
         there = {(each.kind, each.id) for each in left}
         for entry in ledger.entries:
             kind, ids = entry.resource.kind, {entry.resource.id, entry.made}
-            if kind in (PARAMETERS, GROUP) and not {(kind, each) for each in ids} & there:
+            if kind in (PARAMETERS, GROUP, TEMPLATE) and not {(kind, each) for each in ids} & there:
                 await ledger.gone(kind, [entry.resource.id])
     return left
 
 
-async def find_of_run(account: Account, project: str, run: str | None) -> list[Resource]:
-    """Return what there is of a run, or of all runs of a project, found by tag and path."""
+async def find_of_run(
+    account: Account, project: str, run: str | None, *, machines: bool | None = None
+) -> list[Resource]:
+    """Return what there is of a run, or of all runs of a project, found by tag and path.
+
+    Args:
+        account: Where.
+        project: Whose.
+        run: Its id; None for all.
+        machines: Its members are on instances, or are tasks; None to look for both.
+    """
     cluster, root = standing_name(project), secrets_path(project)
-    tasks, groups, names = await asyncio.gather(
-        _find_tasks(account, cluster, run),
+    looks = [_find_tasks(account, cluster, run)] if machines is not True else []
+    looks += [find_machines(account, project, run)] if machines is not False else []
+    members, groups, names = await asyncio.gather(
+        asyncio.gather(*looks),
         find_groups(account, {PROJECT: project, **({RUN: run} if run else {})}),
         find_parameters(account, f"{root}/{run}" if run else root),
     )
-    found = list(tasks)
+    found = [member for part in members for member in part]
     for group in groups:
-        tags = {each["Key"]: each["Value"] for each in group.get("Tags", [])}  # type: ignore[attr-defined]
+        tags = {each["Key"]: each["Value"] for each in group.get("Tags", [])}
         if owner := tags.get(RUN):
             found.append(
                 Resource(
@@ -201,7 +220,8 @@ def release(record: ClusterRecord, context: HookContext, *, provider: str) -> Re
     if context.data.get("standing"):
         left = aws.run(_release_standing(account, record.project))
     else:
-        left = aws.run(release_run(account, record.project, record.run))
+        machines = () if record.data.get("cluster_type") == "ec2" else None
+        left = aws.run(release_run(account, record.project, record.run, machines=machines))
     names = {each.id for each in left}
     gone = tuple(each for each in record.resources if each.id not in names)
     return ReleaseReport(provider=provider, released=gone, remaining=tuple(left))
@@ -224,7 +244,12 @@ def find(options: AwsOptions, run: str | None, context: HookContext) -> tuple[Re
         )
         return [resource for part in found for resource in part]
 
-    return tuple(aws.run(look(), deadline=context.deadline))
+    try:
+        return tuple(aws.run(look(), deadline=context.deadline))
+    except TimeoutError:
+        raise ClusterError(
+            "AWS did not say in time what there is", cure="look at the network, or ask again"
+        ) from None
 
 
 async def find_standing(account: Account, project: str) -> list[Resource]:
@@ -234,14 +259,15 @@ async def find_standing(account: Account, project: str) -> list[Resource]:
     def each(kind: str, ids: Iterable[str]) -> list[Resource]:
         return [Resource(kind=kind, id=one, region=account.region, hourly=0.0) for one in ids]
 
-    clusters, groups, logs, families, *roles = await asyncio.gather(
+    clusters, groups, logs, families, profile, *roles = await asyncio.gather(
         account.call("ecs", "DescribeClusters", clusters=[name]),
         find_groups(account, {PROJECT: project, STANDING: "true"}),
         account.call("logs", "DescribeLogGroups", logGroupNamePrefix=secrets_path(project)),
         account.pages(
             "ecs", "ListTaskDefinitionFamilies", "families", familyPrefix=name, status="ACTIVE"
         ),
-        *(_role(account, f"{name}-{part}") for part in ("execution", "task")),
+        find_profile(account, profile_name(project)),
+        *(_role(account, f"{name}-{part}") for part in ("execution", "task", "machine")),
     )
     alive = [c["clusterArn"] for c in clusters["clusters"] if c.get("status") == "ACTIVE"]
     own = [family for family in map(str, families) if family.rpartition("-")[0] == name]
@@ -251,6 +277,7 @@ async def find_standing(account: Account, project: str) -> list[Resource]:
         *each(GROUP, [str(group["GroupId"]) for group in groups]),
         *each("logs:log-group", [n for n in names if n == secrets_path(project)]),
         *each("ecs:task-definition", own),
+        *each("iam:instance-profile", [profile] if profile else []),
         *each("iam:role", [role for role in roles if role]),
     ]
 
@@ -275,6 +302,8 @@ async def _release_standing(account: Account, project: str) -> list[Resource]:
             await account.call("ecs", "DeleteCluster", cluster=each.id)
         elif each.kind == "logs:log-group":
             await account.call("logs", "DeleteLogGroup", logGroupName=each.id)
+        elif each.kind == "iam:instance-profile":
+            await remove_profile(account, each.id)
         elif each.kind == "iam:role":
             await account.call("iam", "DeleteRolePolicy", RoleName=each.id, PolicyName="scalable")
             await account.call("iam", "DeleteRole", RoleName=each.id)

@@ -45,6 +45,7 @@ class Standing:
         vpc: Id.
         subnets: Ids.
         public: Members get public addresses.
+        profile: Name of the instance profile that machines have.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Standing:
     vpc: str
     subnets: tuple[str, ...]
     public: bool
+    profile: str = ""
 
 
 def standing_name(project: str) -> str:
@@ -104,12 +106,12 @@ async def find_or_make(
     task = getattr(options, "task_role_arn", None)
     cluster, network, group, execution_role, task_role = await asyncio.gather(
         _cluster(account, name, tags),
-        _network(account, options, name, tags),
-        _log_group(account, log_group_name(project), tags),
+        make_network(account, options, name, tags),
+        make_log_group(account, log_group_name(project), tags),
         _given(execution)
-        or _role(account, f"{name}-execution", execution_policy(project, partition), tags),
+        or make_role(account, f"{name}-execution", execution_policy(project, partition), tags),
         _given(task)
-        or _role(account, f"{name}-task", task_policy(project, storage, partition), tags),
+        or make_role(account, f"{name}-task", task_policy(project, storage, partition), tags),
     )
     vpc, subnets, public, security_group = network
     return Standing(
@@ -194,9 +196,10 @@ async def _cluster(account: Account, name: str, tags: Mapping[str, str]) -> str:
     raise AssertionError
 
 
-async def _network(
+async def make_network(
     account: Account, options: AwsOptions, name: str, tags: Mapping[str, str]
 ) -> tuple[str, tuple[str, ...], bool, str]:
+    """Return VPC, subnets, whether members get public addresses, and the group whose members they are."""
     subnets = await find_subnets(account, options)
     if not subnets:
         raise ClusterError(
@@ -277,7 +280,8 @@ def tag_specification(kind: str, tags: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-async def _log_group(account: Account, name: str, tags: Mapping[str, str]) -> str:
+async def make_log_group(account: Account, name: str, tags: Mapping[str, str]) -> str:
+    """Return the name of a log group that is there now."""
     answer = await account.call("logs", "DescribeLogGroups", logGroupNamePrefix=name, limit=1)
     if any(each["logGroupName"] == name for each in answer["logGroups"]):
         return name
@@ -290,8 +294,12 @@ async def _log_group(account: Account, name: str, tags: Mapping[str, str]) -> st
     return name
 
 
-async def _role(
-    account: Account, name: str, statements: Sequence[Mapping[str, Any]], tags: Mapping[str, str]
+async def make_role(
+    account: Account,
+    name: str,
+    statements: Sequence[Mapping[str, Any]],
+    tags: Mapping[str, str],
+    service: str = "ecs-tasks.amazonaws.com",
 ) -> str:
     """Return a role's ARN, with its policy as it must be now; the role's tag has the policy's hash."""
     policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
@@ -301,7 +309,7 @@ async def _role(
     except CallError as error:
         if error.code not in ("NoSuchEntity", "NoSuchEntityException"):
             raise
-        role = await _make_role(account, name, tags)
+        role = await _new_role(account, name, tags, service)
     known = {each["Key"]: each["Value"] for each in role.get("Tags", [])}
     if known.get("scalable-policy") != digest:
         await account.call(
@@ -312,13 +320,15 @@ async def _role(
     return str(role["Arn"])
 
 
-async def _make_role(account: Account, name: str, tags: Mapping[str, str]) -> dict[str, Any]:
+async def _new_role(
+    account: Account, name: str, tags: Mapping[str, str], service: str
+) -> dict[str, Any]:
     trust = {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+                "Principal": {"Service": service},
                 "Action": "sts:AssumeRole",
             }
         ],
