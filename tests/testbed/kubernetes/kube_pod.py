@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import json
+import math
 import os
 import signal
 import subprocess
@@ -50,6 +52,7 @@ class Pod:
         self._api, self._document, self._node = api, document, node
         self._container = document["spec"]["containers"][0]
         self._ending = threading.Event()
+        self._deadline = math.inf
         self._overdue = False
         self._since = now()
 
@@ -58,12 +61,11 @@ class Pod:
         threading.Thread(target=self._live, daemon=True).start()
 
     def end(self, grace: float) -> None:
-        """End it, and remove it from the API server when it has ended."""
+        """End it, and remove it from the API server when it has ended; a later word may shorten its time."""
+        self._deadline = min(self._deadline, time.monotonic() + grace)
         if not self._ending.is_set():
             self._ending.set()
-            threading.Thread(target=self._die, args=(grace,), daemon=True).start()
-        elif grace == 0:
-            self.kill()
+            threading.Thread(target=self._die, daemon=True).start()
 
     def kill(self) -> None:
         """End its process at once."""
@@ -124,10 +126,11 @@ class Pod:
         ended = {"terminated": {"exitCode": code, "reason": reason, **times}}
         self._say("Succeeded" if code == 0 else "Failed", ended)
 
-    def _die(self, grace: float) -> None:
+    def _die(self) -> None:
         self._signal(signal.SIGTERM)
-        end = time.monotonic() + grace
-        while time.monotonic() < end and self.process is not None and self.process.poll() is None:
+        while self.process is not None and self.process.poll() is None:
+            if time.monotonic() > self._deadline:
+                break
             time.sleep(0.05)
         self.kill()
         body = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
@@ -137,10 +140,10 @@ class Pod:
         if isinstance(self.process, InProcess):
             self.process.signal(number)
         elif self.process is not None:
-            try:
-                os.killpg(self.process.pid, number)
-            except ProcessLookupError:
-                pass
+            # Only the first process of a container is told; all of them are killed.
+            send = os.killpg if number == signal.SIGKILL else os.kill
+            with contextlib.suppress(ProcessLookupError):
+                send(self.process.pid, number)
 
     def _mount(self) -> dict[str, str] | None:
         """Return the folder for each path at which something is mounted."""
