@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scalable_core.testing.conformance import ClusterConformance, OfflineConformance
+from scalable_core.testing.conformance import OfflineConformance
+from scalable_core.testing.conformance.release import ReleaseChecks
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def visible(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class TestAdopted(OfflineConformance):
-    """Fifteen lines."""
+    """One small file."""
 
     provider = "adopted"
 
@@ -34,8 +35,8 @@ class TestSlurm(OfflineConformance):
     provider = "slurm"
 
 
-class TestSlurmItself(ClusterConformance):
-    """Jobs of a Slurm on this machine."""
+class TestSlurmItself(ReleaseChecks):
+    """Nothing is left in the queue of a Slurm on this machine; the rest of its clusters is in test_slurm.py."""
 
     provider = "slurm"
     target = {"interface": "lo", "poll": "1s", "n_workers": 2, "walltime": "10m"}

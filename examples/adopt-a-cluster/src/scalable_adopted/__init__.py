@@ -2,9 +2,12 @@
 
 import attrs
 from scalable_core.hookspecs import hookimpl
-from scalable_core.types import CostEstimate, CostLine, ReleaseReport, option
+from scalable_core.types import ReleaseReport, option
+from scalable_core.types.bill import exactly, forecast_of, priced, total
+from scalable_core.types.prices import Price
 
 SCALABLE_PLUGIN_API = 1
+FREE = Price(usd=0.0, low=0.0, high=0.0, source="machines that are there anyway")
 
 
 @attrs.frozen(kw_only=True)
@@ -23,9 +26,10 @@ def target_options():
 @hookimpl
 def estimate_cost(plan):
     """Say that nothing is billed."""
-    free = {"amount": 0.0, "low": 0.0, "high": 0.0}
-    lines = [CostLine(item="Compute", component=g.name, unit="h", **free) for g in plan.groups]
-    return CostEstimate(provider="adopted", expected=0.0, low=0.0, high=0.0, lines=tuple(lines))
+    groups = forecast_of(plan).groups
+    hours = {group.name: exactly(groups[group.name].worker_hours) for group in plan.groups}
+    lines = [priced("Compute", "h", each, FREE, component=name) for name, each in hours.items()]
+    return total("adopted", FREE.source, lines)
 
 
 @hookimpl
