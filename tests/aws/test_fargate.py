@@ -216,21 +216,20 @@ def test_a_second_run_makes_nothing_that_stands(bed, become, start, make_plan, p
     assert left_of(bed, project) == []
 
 
-def test_a_hundred_workers_need_few_calls_and_none_is_throttled(
-    bed, become, start, make_plan, monkeypatch
-):
+def test_a_hundred_workers_need_few_calls_and_none_is_throttled(bed, become, start, make_plan):
     """Ten tasks for each call that starts, a hundred for each that looks; the service's floor is not far."""
     become(bed)
     for thing in reversed(start(make_plan(1), workers=1)):
         thing.close()
     key = become(bed)
-    monkeypatch.setattr(FargateLauncher, "poll_interval", 1.0)
-    _, client = start(make_plan(100), workers=100)
+    fleet, client = start(make_plan(100), workers=100)
 
-    calls = bed.calls(key)
-
-    assert bed.count(key)["ecs:RunTask"] == 11
-    assert len(calls) <= 40
+    calls, count = bed.calls(key), bed.count(key)
+    looks = fleet.crew.watch.polls
+    assert count["ecs:RunTask"] == 11
+    assert count["ecs:DescribeTasks"] <= 1.5 * looks + 3
+    watching = ("DescribeTasks", "ListTasks", "PutParameter")
+    assert sum(call["action"] not in watching for call in calls) <= 24
     assert not [call for call in calls if call["status"] >= 400]
     assert client.gather(client.map(lambda x: x + 1, range(300))) == list(range(1, 301))
 

@@ -197,8 +197,12 @@ def _sized(register: Any) -> Any:
 
 
 def _families(self: Any, family_prefix: str | None = None) -> list[str]:
-    known = self.task_definitions
-    return [name for name in known if known[name] and name.startswith(family_prefix or "")]
+    return [
+        name
+        for name, revisions in self.task_definitions.items()
+        if name.startswith(family_prefix or "")
+        and any(each.status == "ACTIVE" for each in revisions.values())
+    ]
 
 
 def _once(create: Any) -> Any:

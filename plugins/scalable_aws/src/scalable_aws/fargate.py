@@ -62,13 +62,12 @@ class FargateLauncher:
         self.data: Mapping[str, Any] = {"region": options.region, "profile": options.profile}
         self._account = Account.of(options)
         self._storage = storage
-        self._definitions: dict[str, asyncio.Task[str]] = {}
+        self._definitions: dict[str, str] = {}
         self._tasks: dict[str, str] = {}
         self._offers: dict[str, Offer] = {}
         self._running: dict[str, dict[str, Any]] = {}
         self._unnamed: dict[str, str] = {}
         self._seen: dict[str, Member] = {}
-        self._named: dict[str, str] = {}
         self._polls = 0
         self._doubtful = False
         self._stops = Bucket(Rate(burst=90, per_second=38))
@@ -106,19 +105,19 @@ class FargateLauncher:
         groups = [self._standing.security_group, *self.options.security_groups]
         if group.role == "scheduler":
             groups.append(self._reach.group)
-        request = requests.run_task(
-            group,
-            names,
-            offer,
-            definition=await self._definition(group),
-            options=self.options,
-            standing=self._standing,
-            groups=groups,
-            run=self._fleet.run,
-            tags=self._tags,
-            place=self._secrets.path,
-        )
         try:
+            request = requests.run_task(
+                group,
+                names,
+                offer,
+                definition=await self._definition(group),
+                options=self.options,
+                standing=self._standing,
+                groups=groups,
+                run=self._fleet.run,
+                tags=self._tags,
+                place=self._secrets.path,
+            )
             answer = await self._account.call("ecs", "RunTask", **request)
         except CallError as error:
             failure = self._refused(error)
@@ -176,13 +175,13 @@ class FargateLauncher:
     async def route(self, name: str, port: int) -> tuple[str, int]:
         """Return the scheduler's public address where it has one, else its private one."""
         arn = self._tasks[name]
-        task = (await self._describe([arn])).get(arn) or self._running[name]
+        task = (await self._describe([arn])).get(arn, {})
         interface = requests.interface_of(task)
-        address = interface.get("privateIPv4Address")
+        if "privateIPv4Address" not in interface:
+            raise ClusterError("ECS does not say where the scheduler is", cure="run again")
+        address = interface["privateIPv4Address"]
         if self._standing.public:
             address = await public_address(self._account, interface) or address
-        if address is None:
-            raise ClusterError("ECS does not say where the scheduler is", cure="run again")
         return address, port
 
     async def stop(self, names: Sequence[str]) -> None:
@@ -205,8 +204,6 @@ class FargateLauncher:
         """Stop all tasks, remove what was made for this run, look again, and say what is left."""
         if not hasattr(self, "_fleet"):
             return ()
-        for task in self._definitions.values():
-            task.cancel()
         return await release_run(
             self._account,
             self._fleet.project,
@@ -222,8 +219,8 @@ class FargateLauncher:
         """Return the ARN of a group's task definition, registered once for all runs that are alike."""
         if group.name not in self._definitions:
             wanted = requests.task_definition(group, self.options, self._standing, self._program)
-            self._definitions[group.name] = asyncio.ensure_future(self._find_or_register(wanted))
-        return await asyncio.shield(self._definitions[group.name])
+            self._definitions[group.name] = await self._find_or_register(wanted)
+        return self._definitions[group.name]
 
     async def _find_or_register(self, wanted: Mapping[str, Any]) -> str:
         try:
@@ -257,9 +254,8 @@ class FargateLauncher:
         """Publish which task has which name, all that came since the last time at once."""
         if self._unnamed:
             named, self._unnamed = self._unnamed, {}
-            self._named |= named
             try:
-                await self._secrets.publish({"names": json.dumps(self._named)})
+                await self._secrets.publish({"names": json.dumps(named)})
             except CallError:
                 self._unnamed = named | self._unnamed
                 raise

@@ -11,6 +11,7 @@ import ipaddress
 import os
 import urllib.request
 from collections.abc import Mapping
+from typing import Any
 
 from scalable_aws.account import Account, CallError
 from scalable_aws.standing import Standing, allow, tag_specification
@@ -55,14 +56,21 @@ class Reach:
         name = f"{self._standing.name}-{self._fleet.run}"[:255]
         place = Resource(kind=KIND, id=name, region=self._account.region, run=self._fleet.run)
         await self._fleet.ledger.intend([place])
-        made = await self._account.call(
-            "ec2",
-            "CreateSecurityGroup",
-            GroupName=name,
-            Description=f"One port of the scheduler of {self._fleet.run}",
-            VpcId=self._standing.vpc,
-            TagSpecifications=[tag_specification("security-group", {"Name": name, **self._tags})],
-        )
+        try:
+            made = await self._account.call(
+                "ec2",
+                "CreateSecurityGroup",
+                GroupName=name,
+                Description=f"One port of the scheduler of {self._fleet.run}",
+                VpcId=self._standing.vpc,
+                TagSpecifications=[
+                    tag_specification("security-group", {"Name": name, **self._tags})
+                ],
+            )
+        except CallError as error:
+            if error.code != "InvalidGroup.Duplicate":
+                raise
+            (made,) = await find_groups(self._account, {"Name": name})  # its answer was lost
         self.group = str(made["GroupId"])
         await self._fleet.ledger.made(KIND, {name: self.group})
         rule = {
@@ -115,7 +123,7 @@ async def public_address(account: Account, interface: Mapping[str, str]) -> str 
     return None
 
 
-async def find_groups(account: Account, tags: Mapping[str, str]) -> list[dict[str, object]]:
+async def find_groups(account: Account, tags: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the security groups that carry tags."""
     filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
     return await account.pages(

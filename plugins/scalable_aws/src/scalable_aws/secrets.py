@@ -50,18 +50,25 @@ class SecretStore:
         parts = pack(documents)
         await asyncio.gather(
             *(
-                self._account.call(
-                    "ssm",
-                    "PutParameter",
-                    Name=f"{self.path}/{number}-{part}-{len(parts)}",
-                    Value=text,
-                    Type="SecureString",
-                    Tier="Standard",
-                    Tags=tag_list(self._tags, "Key", "Value"),
-                )
+                self._put(f"{self.path}/{number}-{part}-{len(parts)}", text)
                 for part, text in enumerate(parts)
             )
         )
+
+    async def _put(self, name: str, text: str) -> None:
+        try:
+            await self._account.call(
+                "ssm",
+                "PutParameter",
+                Name=name,
+                Value=text,
+                Type="SecureString",
+                Tier="Standard",
+                Tags=tag_list(self._tags, "Key", "Value"),
+            )
+        except CallError as error:
+            if error.code != "ParameterAlreadyExists":  # the answer to the first attempt was lost
+                raise
 
 
 def pack(documents: Mapping[str, str]) -> list[str]:
