@@ -6,6 +6,7 @@ Imports distributed: import it inside functions. Runs from the travelling code, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ from scalable_core.member.boot import MARK
 
 #: Seconds between questions whether the service is about to take this member away.
 NOTICE_EVERY = 5.0
+#: Seconds that the worker's process has to close, once all is handed over.
+CLOSE = 6.0
 
 
 class MemberNanny(Nanny):  # type: ignore[misc,unused-ignore]
@@ -130,7 +133,9 @@ async def _serve(
             await asyncio.wait(
                 {life, asyncio.ensure_future(moving)}, return_when=asyncio.FIRST_COMPLETED
             )
-    await nanny.close(timeout=2)
+    # A process that still starts, and cannot as its scheduler is gone, does not hear this; it ends with us.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(nanny.close(timeout=2), CLOSE)
     if given.get("notice"):
         watch.cancel()
     if outlet is not None:

@@ -97,7 +97,6 @@ class ScalableClient(LateClient):
         """
         route = find_route(self._plan, func, tag, task, retries, resources, kwargs)
         bypass = take_bypass(kwargs)
-        self._compute_hits((args, kwargs))
         dask = {**kwargs, "pure": pure, "actor": actor, "actors": actors}
         if self._kept is not None and not (bypass or actor or actors):
             future = self._submit_kept(self._kept, route, func, task, key, args, dask)
@@ -120,6 +119,7 @@ class ScalableClient(LateClient):
         args: Sequence[Any],
         dask: Mapping[str, Any],
     ) -> Future:
+        self._compute_hits((args, dask))
         self.request_workers()
         with route.annotate():
             return super().submit(
@@ -156,7 +156,6 @@ class ScalableClient(LateClient):
         """
         route = find_route(self._plan, func, tag, task, retries, resources, kwargs)
         bypass = take_bypass(kwargs)
-        self._compute_hits((iterables, kwargs))
         dask = {**kwargs, "pure": pure}
         if self._kept is not None and key is None and not bypass:
             futures = self._map_kept(self._kept, route, func, task, iterables, dask)
@@ -181,6 +180,7 @@ class ScalableClient(LateClient):
         iterables: Sequence[Any],
         dask: Mapping[str, Any],
     ) -> list[Future]:
+        self._compute_hits((iterables, dask))
         self.request_workers()
         with route.annotate():
             return super().map(
