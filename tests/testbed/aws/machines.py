@@ -199,12 +199,11 @@ class Machines(threading.Thread):
                 self._kill(running)
 
     def _start(self, instance: Instance) -> Running:
-        script = instance.user_data
-        script = script[0] if isinstance(script, list) else script
-        while script and not script.startswith("#!"):
+        script = instance.user_data.decode()
+        while not script.startswith("#!"):
             script = base64.b64decode(script).decode()
         place = self.folder / instance.id
-        place.write_text(script or "#!/bin/sh\n")
+        place.write_text(script)
         with (self.folder / f"{instance.id}.console").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, str(place)],

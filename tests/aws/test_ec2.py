@@ -1,0 +1,235 @@
+"""A fleet on machines of EC2, against a local AWS that runs their user data."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import pytest
+
+from scalable_aws import machines, release
+from scalable_aws.ec2 import Ec2Launcher
+from scalable_aws.fleet import launcher_of
+from scalable_aws.options import Ec2Options
+from scalable_core.types import (
+    ClusterRecord,
+    HookContext,
+    Plan,
+    Project,
+    Secret,
+    Stores,
+    Target,
+    WorkerGroup,
+)
+from scalable_core.types.units import GIB
+
+
+class Sink:
+    """Keeps the events of a fleet."""
+
+    def __init__(self):
+        self.events = []
+
+    def emit(self, event):
+        self.events.append(event)
+
+    def texts(self, kind):
+        return [event.message for event in self.events if event.kind == kind]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Looks often, so that tests need not wait."""
+    monkeypatch.setattr(Ec2Launcher, "poll_interval", 0.3)
+    monkeypatch.setattr(machines, "LOOK_EVERY", 0.3)
+    monkeypatch.setattr(release, "LOOK_EVERY", 0.3)
+    monkeypatch.setattr(release, "SETTLING", 1.0)
+
+
+@pytest.fixture
+def bed(real_bed, become):
+    """The local AWS, and this process as one of its users."""
+    become(real_bed)
+    real_bed.reset()
+    yield real_bed
+    real_bed.tell("capacity", {})
+
+
+def make_plan(count, *, cpus=1.0, env=None, **options):
+    group = WorkerGroup(
+        name="analysis",
+        cpus=cpus,
+        memory=GIB,
+        threads=1,
+        minimum=0,
+        maximum=count,
+        image="solar:1.0",
+        env=env or {},
+    )
+    target = Target(
+        name="there",
+        provider="aws",
+        cluster_type="ec2",
+        options=Ec2Options(region="us-east-1", **options),
+    )
+    return Plan(
+        project=Project(name=f"study-{uuid.uuid4().hex[:6]}"),
+        target=target,
+        manifest="/nowhere/scalable.yaml",
+        workflow="/nowhere/workflow.py",
+        lock="sha256:0",
+        groups=(group,),
+        minimum=count,
+        maximum=count,
+        stores=Stores(records="/nowhere", artifacts="/nowhere", cache="/nowhere"),
+    )
+
+
+@pytest.fixture
+def start(tmp_path, bed):
+    """Starts a fleet and a client; ``fleet.sink`` has its events."""
+    from distributed import Client
+
+    from scalable_core.cluster.fleet import FleetCluster
+
+    opened = []
+
+    def start(plan, *, workers, **knobs):
+        run = f"run-{uuid.uuid4().hex[:8]}"
+        sink = Sink()
+        context = HookContext(
+            project=plan.project.name, run=run, run_dir=tmp_path / run, events=sink
+        )
+        fleet = FleetCluster(plan, launcher_of(plan), context, **({"eager": True} | knobs))
+        fleet.sink = sink
+        opened.append(fleet)
+        opened.append(client := Client(fleet))
+        client.wait_for_workers(workers, timeout=120)
+        return fleet, client
+
+    yield start
+    for thing in reversed(opened):
+        thing.close()
+
+
+def live(bed):
+    """Instances that have not ended."""
+    pages = bed.client("ec2").describe_instances()["Reservations"]
+    found = [each for page in pages for each in page["Instances"]]
+    return [each for each in found if each["State"]["Name"] in ("pending", "running")]
+
+
+def test_small_workers_share_machines_and_a_run_leaves_nothing(start, bed):
+    """Two workers of one vCPU on a machine of two; after the end there is no machine, template or group."""
+    env = {"KEY": Secret(value="hunter2", template="${KEY}")}
+    plan = make_plan(3, instance_type="c5.large", env=env)
+    fleet, client = start(plan, workers=3)
+
+    def where(number):
+        import os
+
+        return os.environ["SCALABLE_HOST"], os.environ["KEY"], number
+
+    found = client.gather(client.map(where, range(30), pure=False))
+    assert {key for _, key, _ in found} == {"hunter2"}
+    workers = client.scheduler_info()["workers"].values()
+    assert {worker["name"] for worker in workers} == {"analysis-0", "analysis-1", "analysis-2"}
+    assert len({worker["host"] for worker in workers}) == 2
+    assert len(live(bed)) == 3  # the scheduler has its own
+    fleet.scale(4)  # the free place is taken, and no machine is started for it
+    client.wait_for_workers(4, timeout=60)
+    assert len(live(bed)) == 3
+
+    client.close()
+    fleet.close()
+    ec2 = bed.client("ec2")
+    assert live(bed) == []
+    assert ec2.describe_launch_templates()["LaunchTemplates"] == []
+    groups = {group["GroupName"] for group in ec2.describe_security_groups()["SecurityGroups"]}
+    assert not [name for name in groups if "run-" in name]
+    assert all(
+        "hunter2" not in call["parameters"] for call in bed.calls(None) if call["service"] == "ec2"
+    )
+    assert fleet.fleet.ledger.entries == ()
+    deadline = time.monotonic() + 30
+    while bed.get("processes") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert bed.get("processes") == []
+
+
+def test_what_spot_lacks_is_bought_on_demand(start, bed):
+    """One machine of three is to be had as Spot."""
+    bed.tell("capacity", {"spot": 1})
+    fleet, _ = start(make_plan(3, instance_type="c5.large", cpus=2.0, spot=True), workers=3)
+
+    assert "InsufficientInstanceCapacity" in fleet.sink.texts("fleet.short")[0]
+    lifecycles = [each.get("InstanceLifecycle", "on-demand") for each in live(bed)]
+    assert sorted(lifecycles) == ["on-demand", "on-demand", "on-demand", "spot"]
+
+
+def test_a_worker_hands_over_and_ends_when_spot_tells_it_so(start, bed):
+    """What it holds moves to others, its machine ends, and another one takes its place."""
+    plan = make_plan(2, instance_type="c5.large", cpus=2.0, capacity="spot")
+    _, client = start(plan, workers=2)
+    kept = client.map(lambda n: n + 1, range(20), pure=False)
+    client.gather(kept)
+    (one, *_) = [each["InstanceId"] for each in live(bed) if each.get("InstanceLifecycle")]
+    bed.tell("notice", {"instances": [one]})
+
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        names = {each["name"] for each in client.scheduler_info()["workers"].values()}
+        if "analysis-2" in names and one not in {each["InstanceId"] for each in live(bed)}:
+            break
+        time.sleep(0.3)
+    assert "analysis-2" in names
+    assert one not in {each["InstanceId"] for each in live(bed)}
+    assert client.gather(kept) == [n + 1 for n in range(20)]
+
+
+def test_a_run_is_released_from_its_record_alone(start, bed):
+    """Also one whose driver is gone: machines, templates, documents and group, found by tag."""
+    plan = make_plan(1, instance_type="c5.large")
+    fleet, _ = start(plan, workers=1)
+    data = dict(fleet.crew.launcher.data)
+    record = ClusterRecord(
+        provider="aws",
+        run=fleet.fleet.run,
+        project=plan.project.name,
+        target="there",
+        created="",
+        data=data,
+    )
+    context = HookContext(project=plan.project.name)
+    found = release.find(plan.target.options, fleet.fleet.run, context)
+    kinds = sorted(each.kind for each in found)
+    assert kinds.count("ec2:launch-template") == 2
+    assert kinds.count("ec2:instance") == 3  # two places on one machine, and the scheduler
+    assert all(each.hourly for each in found if each.kind == "ec2:instance")
+
+    report = release.release(record, context, provider="aws")
+    assert report.remaining == ()
+    assert live(bed) == []
+    assert release.find(plan.target.options, fleet.fleet.run, context) == ()
+
+
+def test_every_machine_says_who_it_belongs_to_and_needs_the_second_version_of_imds(start, bed):
+    """Tags on machines, volumes and interfaces; no key in user data, and no rule open to the world."""
+    import base64
+
+    fleet, _ = start(make_plan(1, instance_type="c5.large"), workers=1)
+    ec2 = bed.client("ec2")
+    for template in ec2.describe_launch_templates()["LaunchTemplates"]:
+        (version,) = ec2.describe_launch_template_versions(
+            LaunchTemplateId=template["LaunchTemplateId"]
+        )["LaunchTemplateVersions"]
+        data = version["LaunchTemplateData"]
+        assert data["MetadataOptions"]["HttpTokens"] == "required"
+        assert data["InstanceInitiatedShutdownBehavior"] == "terminate"
+        tags = {each["ResourceType"]: each["Tags"] for each in data["TagSpecifications"]}
+        assert set(tags) == {"instance", "volume", "network-interface"}
+        for each in tags.values():
+            carried = {tag["Key"]: tag["Value"] for tag in each}
+            assert carried["scalable-run"] == fleet.fleet.run
+        assert len(base64.b64decode(data["UserData"])) < 16384
+    assert all("0.0.0.0/0" not in call["parameters"] for call in bed.calls(None))
