@@ -35,6 +35,8 @@ def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
 
 def _lines(plan: Plan, vcpu_hour: float, gib_hour: float) -> Iterator[CostLine]:
     forecast = forecast_of(plan)
+    if plan.detached:
+        yield _driver(plan, vcpu_hour)
     for group in plan.groups:
         known, name = forecast.groups.get(group.name), group.name
         hours, count = exactly(0.0), 0
@@ -54,6 +56,13 @@ def _lines(plan: Plan, vcpu_hour: float, gib_hour: float) -> Iterator[CostLine]:
             gib = group.memory / GIB
             size, note = hours.times(gib), f"{workers} x {gib:.4g} GB x {each:.4g}h"
         yield priced("Memory", "GB-h", size, _own(gib_hour), component=name, note=note)
+
+
+def _driver(plan: Plan, price: float) -> CostLine:
+    """The CPU of the process that runs the workflow, from the run's start to its end."""
+    known = forecast_of(plan)
+    hours = Span(known.wall_hours, known.low_wall_hours, known.high_wall_hours)
+    return priced("Driver", "vCPU-h", hours, _own(price), note=f"1 vCPU x {hours.expected:.4g}h")
 
 
 def _free(component: str, hours: float) -> CostLine:

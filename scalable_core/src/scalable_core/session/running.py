@@ -25,7 +25,7 @@ from scalable_core.records.reading import list_runs, read_record
 from scalable_core.records.shared import PREFIX, is_copy
 from scalable_core.session.planning import load, planning_context
 from scalable_core.session.recorded import bare_record, record_of, settle, stored_record
-from scalable_core.session.storage import is_remote, open_storage
+from scalable_core.session.storage import open_storage
 from scalable_core.types import (
     ClusterRecord,
     HookContext,
@@ -348,7 +348,7 @@ def _confirm(
 
 def _shared(manifest: Manifest, host: PluginHost) -> Storage | None:
     uri = manifest.project.default_storage
-    if uri is None or not is_remote(uri):
+    if uri is None or not ("://" in uri or Path(uri).is_absolute()):
         return None
     return open_storage(uri, host=host, context=planning_context(manifest))
 

@@ -28,7 +28,13 @@ def command(place: str, run: str, quiet: bool, verbose: int, debug: bool) -> int
     from scalable_core.cli.terminal import look_of, say
     from scalable_core.cli.watch import Watch
     from scalable_core.session.driver import run_workflow
-    from scalable_core.session.taking import accounted, make_driver_plan, put_away, take_over
+    from scalable_core.session.taking import (
+        accounted,
+        close_record,
+        make_driver_plan,
+        put_away,
+        take_over,
+    )
 
     host = make_host(quiet=quiet, verbose=verbose, offline=False)
     if not verbose:
@@ -60,8 +66,7 @@ def command(place: str, run: str, quiet: bool, verbose: int, debug: bool) -> int
             quiet=quiet,
             debug=debug,
         )
-        if outcome.error is not None and not outcome.records:
-            raise outcome.error
+        close_record(taken, outcome.error)
     made = put_away(taken)
     if made:
         say(f"files of the workflow are in {taken.project}: {', '.join(made[:5])}")
