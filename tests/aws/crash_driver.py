@@ -33,7 +33,8 @@ def drive(order: dict[str, Any]) -> None:
     log = os.open("driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    scalable_aws.fargate.FargateLauncher.poll_interval = 0.7  # the more it looks, the more calls there are
+    # The more it looks, the more calls there are to be killed after.
+    scalable_aws.fargate.FargateLauncher.poll_interval = 0.7
     scalable_aws.release.LOOK_EVERY = 0.3
     scalable_core.cluster.fleet.FAREWELL = 2.0
     if limits := order["limits"]:
