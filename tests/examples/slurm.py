@@ -68,9 +68,7 @@ def running_slurm() -> Iterator[dict[str, str]]:
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
     environ = {"SLURM_CONF": str(folder / "slurm.conf")}
-    conf = CONF.format(
-        folder=folder, ports=_free_ports(3), user=pwd.getpwuid(os.geteuid()).pw_name
-    )
+    conf = CONF.format(folder=folder, ports=_free_ports(3), user=pwd.getpwuid(os.geteuid()).pw_name)
     (folder / "slurm.conf").write_text(conf)
     (folder / "state").mkdir()
     daemons: list[subprocess.Popen[bytes]] = []
@@ -113,7 +111,9 @@ def _start(folder: Path, environ: dict[str, str], daemons: list[subprocess.Popen
         if command is munged:
             _wait_until(sock.exists, folder)
     idle = ["sinfo", "--noheader", "--format=%A"]
-    _wait_until(lambda: _output(idle, environ) == "0/2", folder, other=lambda: _output(idle, environ))
+    _wait_until(
+        lambda: _output(idle, environ) == "0/2", folder, other=lambda: _output(idle, environ)
+    )
 
 
 def _wait_until(condition, folder: Path, *, other=lambda: "") -> None:
@@ -121,7 +121,9 @@ def _wait_until(condition, folder: Path, *, other=lambda: "") -> None:
     while not condition():
         if time.monotonic() > end:
             logs = sorted([*folder.glob("*.log"), *folder.glob("*.out")])
-            said = "\n".join(f"{log.name}:\n{log.read_text(errors='replace')[-2000:]}" for log in logs)
+            said = "\n".join(
+                f"{log.name}:\n{log.read_text(errors='replace')[-2000:]}" for log in logs
+            )
             raise RuntimeError(f"Slurm does not start; sinfo says {other()!r}\n{said}")
         time.sleep(0.2)
 

@@ -93,7 +93,9 @@ def other(tmp_path: Path) -> Callable[[str, str], Path]:
         (dist / "src" / "scalable_adopted").rename(dist / "src" / "scalable_other")
         for path in [dist / "pyproject.toml", dist / "src" / "scalable_other" / "__init__.py"]:
             text = path.read_text().replace("scalable_adopted", "scalable_other")
-            text = text.replace("scalable-adopted", "scalable-other").replace("adopted =", "other =")
+            text = text.replace("scalable-adopted", "scalable-other").replace(
+                "adopted =", "other ="
+            )
             path.write_text(text.replace(old, new))
         wheel = build(dist, tmp_path / "wheels")
         place = tmp_path / "place"

@@ -1,6 +1,7 @@
 """A class of Dask clusters as a provider of Scalable."""
 
 import attrs
+
 from scalable_core.hookspecs import hookimpl
 from scalable_core.types import ReleaseReport, option
 from scalable_core.types.bill import exactly, forecast_of, priced, total
@@ -40,7 +41,10 @@ def provision_cluster(plan):
     resources = {name: n for group in plan.groups for name, n in group.resource.items()}
     threads = max(group.threads for group in plan.groups)
     return LocalCluster(
-        n_workers=plan.maximum, threads_per_worker=threads, resources=resources, dashboard_address=None
+        n_workers=plan.maximum,
+        threads_per_worker=threads,
+        resources=resources,
+        dashboard_address=None,
     )
 
 

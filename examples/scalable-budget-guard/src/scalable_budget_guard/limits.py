@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import field, frozen
+
 from scalable_core.errors import UsageError
 
 #: Where the limits stand when nothing else is said.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from scalable_budget_guard.limits import Limits, read_limits
 from scalable_core.errors import UsageError
 from scalable_core.hookspecs import hookimpl
-from scalable_budget_guard.limits import Limits, read_limits
 
 if TYPE_CHECKING:
     from scalable_core.types import Plan

@@ -14,6 +14,7 @@ from dask_jobqueue.slurm import SLURMCluster, SLURMJob
 from distributed import Status
 from distributed.deploy.cluster import Cluster
 from distributed.security import Security
+
 from scalable_core.errors import ClusterError
 from scalable_core.types import Event, HookContext, Plan
 from scalable_slurm.adaptive import GroupAdaptive, share
@@ -226,7 +227,8 @@ class SlurmCluster(SLURMCluster):
         self.worker_spec.clear()
         await super()._correct_state_internal()
         await self.scheduler.close()
-        self.shutdown_scheduler = False  # it is closed; Dask would try to reach it for half a minute
+        # It is closed already; Dask would try to reach it for half a minute.
+        self.shutdown_scheduler = False
 
     def _say(self, kind: str, message: str) -> None:
         self._context.events.emit(Event(time=time.time(), kind=kind, message=message))

@@ -12,7 +12,9 @@ def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
     lines = tuple(_line(plan, group, usd) for group in plan.groups)
     amounts = [(line.amount, line.low, line.high) for line in lines if line.amount is not None]
     expected, low, high = map(sum, zip(*amounts, strict=True)) if amounts else (None, None, None)
-    basis = "the target's price" if price else "the target has no price, so what it costs is unknown"
+    basis = (
+        "the target's price" if price else "the target has no price, so what it costs is unknown"
+    )
     return CostEstimate(
         provider=provider, expected=expected, low=low, high=high, basis=basis, lines=lines
     )

@@ -105,7 +105,10 @@ def _python(options: SlurmOptions, group: WorkerGroup, context: HookContext) -> 
     image = group.resolved.pinned if group.resolved is not None else group.image
     if options.container_runtime == "none" or image is None:
         return shlex.quote(options.python or sys.executable)
-    folders = {str(context.workdir): str(context.workdir), str(context.run_dir): str(context.run_dir)}
+    folders = {
+        str(context.workdir): str(context.workdir),
+        str(context.run_dir): str(context.run_dir),
+    }
     names = sorted(environment(group, context))
     variables: dict[str, str] = {}
     if context.bundle is not None:  # the image need not have Scalable
@@ -124,7 +127,9 @@ def _container(
     if runtime == "apptainer":  # the job's environment reaches its inside by itself
         reference = image if "://" in image or Path(image).suffix == ".sif" else f"docker://{image}"
         words = ["apptainer", "exec", *(part for each in mounts for part in ("--bind", each))]
-        words += [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
+        words += [
+            part for name, value in variables.items() for part in ("--env", f"{name}={value}")
+        ]
         return [*words, reference]
     words = [runtime, "run", "--rm", "--init", "--network=host"]
     words += [f"--volume={each}" for each in mounts]

@@ -9,6 +9,7 @@ from scalable_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from distributed.deploy import Cluster
+
     from scalable_core import types
 
 SCALABLE_PLUGIN_API = 1

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 
 from attrs import frozen
+
 from scalable_core.errors import ClusterError
 from scalable_core.types import ClusterRecord, ReleaseReport, Resource
 from scalable_slurm.jobs import comment
@@ -113,7 +114,6 @@ def _ask(name: str | None) -> list[Job]:
     return [
         Job(id=job, state=state, submitted=submitted, name=called, comment=note)
         for job, state, submitted, called, note in rows
-
     ]
 
 
