@@ -9,8 +9,8 @@ import subprocess
 import threading
 
 import pytest
-from aws import registry
 
+from aws import registry
 from scalable_aws.images import find_place
 from scalable_aws.plugin import resolve_image
 from scalable_core.errors import ImageError
@@ -26,14 +26,14 @@ class Registry(http.server.BaseHTTPRequestHandler):
     tls: ssl.SSLContext
     asked: list[tuple[str, str]] = []
 
-    def do_CONNECT(self):  # noqa: N802
+    def do_CONNECT(self):
         self.send_response(200)
         self.end_headers()
         self.connection = self.tls.wrap_socket(self.connection, server_side=True)
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb")
         self.close_connection = False
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         said = self.headers.get("Authorization", "")
         self.asked.append((self.path, said))
         status, headers, body = "401 no", [("WWW-Authenticate", 'Basic realm="ecr"')], b""
@@ -124,7 +124,8 @@ def test_an_image_in_ecr_is_pinned_with_a_token_from_aws(asked, bed):
     assert image.platforms == ("linux/amd64", "linux/arm64")
     assert (image.provider, image.size > 0) == ("aws", True)
     assert bed.count(None)["ecr:GetAuthorizationToken"] == 1
-    assert asked[0][1] == "" and all(said.startswith("Basic ") for _, said in asked[1:])
+    assert asked[0][1] == ""
+    assert all(said.startswith("Basic ") for _, said in asked[1:])
 
 
 def test_an_image_elsewhere_is_left_to_the_core(asked, bed):
@@ -137,7 +138,7 @@ def test_who_may_not_log_in_is_told_which_permission_is_missing(asked, bed):
     """With the component whose image it is."""
     bed.tell("faults", [{"service": "ecr", "code": "AccessDeniedException"}])
     with pytest.raises(
-        ImageError, match="component 'model': .*denies ecr:GetAuthorizationToken"
+        ImageError, match=r"component 'model': .*denies ecr:GetAuthorizationToken"
     ) as told:
         ask(f"{HOST}/solar:1.0")
 
@@ -157,6 +158,6 @@ def test_why_there_is_no_such_image_is_asked_of_ecr(asked, bed, monkeypatch):
 
     ecr = boto3.client("ecr", endpoint_url=bed.url, region_name="eu-west-1")
     ecr.create_repository(repositoryName="solar")
-    with pytest.raises(ImageError, match="has no image '1.0'") as told:
+    with pytest.raises(ImageError, match=r"has no image '1\.0'") as told:
         ask(f"{HOST}/solar:1.0")
     assert "aws ecr list-images" in told.value.cure

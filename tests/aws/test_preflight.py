@@ -191,7 +191,8 @@ def test_subnets_without_a_way_out_are_an_error_before_it_costs_anything(look, p
     """Members could not pull their images; an internet gateway is of no use without public addresses."""
     vpc, subnet, ec2 = private
     problem = look(vpc=vpc)["E1156"]
-    assert "there is no way out" in problem.message and "NAT gateway" in problem.cure
+    assert "there is no way out" in problem.message
+    assert "NAT gateway" in problem.cure
 
     add_gateway(ec2, vpc, subnet, "internet")
     assert "of no use without public addresses" in look(vpc=vpc)["E1156"].message
@@ -283,4 +284,5 @@ def test_a_clock_that_is_wrong_is_told_before_aws_refuses_it(look, monkeypatch):
 
     monkeypatch.setattr("scalable_aws.preflight.datetime", Late)
     message = look()["W1152"].message
-    assert message.startswith("the clock of this machine is ") and " s behind; " in message
+    assert message.startswith("the clock of this machine is ")
+    assert " s behind; " in message
