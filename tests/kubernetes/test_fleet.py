@@ -116,13 +116,14 @@ def test_a_pod_that_is_killed_is_replaced_and_costs_no_call(
     futures = client.map(square, range(40))
     wait_until(lambda: sum(future.done() for future in futures) > 3)
     victim = fleet.members("analysis")[0]
-    worker = next(w for w in client.scheduler_info()["workers"].values() if w["name"] == victim)
-    nanny = client.run(os.getppid, workers=[victim])
+    workers = client.scheduler_info()["workers"].items()
+    (address,) = [address for address, worker in workers if worker["name"] == victim]
+    nanny = client.run(os.getppid, workers=[address])
 
     os.kill(next(iter(nanny.values())), signal.SIGKILL)
 
     assert client.gather(futures) == [x * x for x in range(40)]
-    assert worker["name"] not in fleet.members("analysis")
+    assert victim not in fleet.members("analysis")
     client.wait_for_workers(2, timeout=60)
     wait_until(lambda: fleet.sink.texts("worker.lost"))
     assert "137" in fleet.sink.texts("worker.lost")[0]
@@ -155,7 +156,8 @@ def test_the_workers_of_a_lost_node_are_replaced_on_another(
     prefer = {"weight": 100, "preference": {"matchExpressions": [
         {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]}]}}  # fmt: skip
     affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [prefer]}}
-    fleet, client = start(make_plan(2, affinity=affinity), workers=2)
+    bears = ({"key": "testbed/node", "operator": "Equal", "value": "n2"},)
+    fleet, client = start(make_plan(2, affinity=affinity, tolerations=bears), workers=2)
     before = fleet.members("analysis")
     assert {m.zone for s in fleet.crew.seats.values() if (m := s.member)} == {"n1", "n2"}
     futures = client.map(square, range(30))

@@ -50,7 +50,10 @@ class Node:
     def register(self) -> None:
         """Say what there is."""
         labels = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux"}
-        node = {"metadata": {"name": self.name, "labels": labels}}
+        node: dict[str, Any] = {"metadata": {"name": self.name, "labels": labels}}
+        if self.number > 1:  # only the first node takes pods that do not ask for another
+            taint = {"key": "testbed/node", "value": self.name, "effect": "NoSchedule"}
+            node["spec"] = {"taints": [taint]}
         self.api.insist("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", **node})
         self._beat()
 

@@ -71,9 +71,9 @@ def slug(run: str) -> str:
     """Return a short name for a run, such as ``brisk-otter-7f3a``, for the names of its objects."""
     short = re.sub(r"^run-\d{8}-\d{6}-", "", run).lower()
     clean = re.sub(r"[^a-z0-9]+", "-", short).strip("-")
-    if clean == short and len(clean) <= 30:
+    if clean and clean == short and len(clean) <= 30:
         return clean
-    return f"{clean[:21].strip('-')}-{hashlib.sha256(run.encode()).hexdigest()[:8]}"
+    return f"{clean[:21].strip('-') or 'run'}-{hashlib.sha256(run.encode()).hexdigest()[:8]}"
 
 
 def label_value(text: str) -> str:
@@ -87,9 +87,9 @@ def label_value(text: str) -> str:
 def pod_name(run: str, member: str) -> str:
     """Return the name of the pod of a member, which is the name of its worker behind that of the run."""
     clean = re.sub(r"[^a-z0-9]+", "-", member.lower()).strip("-")
-    same = clean == member and len(clean) <= 28
+    same = clean == member and 0 < len(clean) <= 28
     if not same:
-        clean = f"{clean[:19].strip('-')}-{hashlib.sha256(member.encode()).hexdigest()[:8]}"
+        clean = f"{clean[:19].strip('-') or 'x'}-{hashlib.sha256(member.encode()).hexdigest()[:8]}"
     return f"{slug(run)}-{clean}"
 
 

@@ -106,6 +106,7 @@ class KubernetesLauncher:
 
     async def open(self, fleet: Fleet) -> None:
         """Make the owner of all, the scheduler's address, and the rules that guard both."""
+        version = await self._policy_version()  # whoever cannot be asked has nothing of ours either
         scene = Scene(
             namespace=self.options.namespace,
             run=fleet.run,
@@ -117,7 +118,6 @@ class KubernetesLauncher:
         self.data = {**self.data, "name": scene.name}
         owner = await self._make("configmaps", builders.owner(scene))
         scene = self._scene = evolve(scene, owner=owner["metadata"]["uid"])
-        version = await self._policy_version()
         service, *_ = await asyncio.gather(
             self._make("services", builders.service(scene)),
             self._make("networkpolicies", builders.network_policy(scene)),

@@ -35,9 +35,9 @@ def check_target(target: types.Target, context: types.HookContext) -> Sequence[t
 @hookimpl
 def service_profile(target: types.Target) -> types.ServiceProfile:
     """Say how soon pods are there, and how often a Spot node goes."""
-    from scalable_kubernetes import profile
+    from scalable_kubernetes.profile import service_profile as profile
 
-    return profile.service_profile(target)
+    return profile(target)
 
 
 @hookimpl

@@ -1,0 +1,162 @@
+"""The command line on a real Kubernetes: from the look before a run to what is left after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCALABLE = Path(sys.executable).with_name("scalable")
+SOLAR = Path(__file__).parents[2] / "examples" / "solar"
+TARGET = """\
+  there:
+    provider: kubernetes
+    kubeconfig: {config}
+    namespace: {namespace}
+    image: {image}
+    price: {{vcpu_hour: 0.04, gib_hour: 0.005}}
+    {more}
+"""
+MANIFEST = """\
+version: 1
+project: {name: study}
+targets:
+"""
+TASKS = """\
+components:
+  small: {cpus: 1, memory: 1G, env: {TOKEN: "${TOKEN}"}}
+  large: {cpus: 2, memory: 4G}
+tasks:
+  prepare: {component: small}
+  solve: {component: large}
+"""
+WORKFLOW = """\
+import os, sys, time
+from pathlib import Path
+from beside import double
+from scalable import ScalableSession
+
+def prepare(x):
+    print("preparing", x, len(os.environ["TOKEN"]))
+    return double(x)
+
+if __name__ == "__main__":
+    with ScalableSession.from_yaml(Path(__file__).parent / "scalable.yaml") as client:
+        first = client.map(prepare, range(6), task="prepare")
+        print("RESULT", client.submit(sum, first, task="solve").result())
+        if Path("stay").exists():
+            Path("here").touch()
+            time.sleep(600)
+"""
+
+
+@pytest.fixture
+def target(kubernetes, namespace, image):
+    """Makes the lines of a target: target(more="n_workers: 2")."""
+    config = kubernetes.kubeconfig()
+
+    def target(more=""):
+        return TARGET.format(config=config, namespace=namespace, image=image, more=more)
+
+    return target
+
+
+@pytest.fixture
+def folder(target, tmp_path, monkeypatch):
+    """A project with two components, a workflow and a module beside it."""
+    monkeypatch.setenv("TOKEN", "swordfish-0815")
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "scalable.yaml").write_text(MANIFEST + target("n_workers: 2") + TASKS)
+    (folder / "workflow.py").write_text(WORKFLOW)
+    (folder / "beside.py").write_text("def double(x):\n    return 2 * x\n")
+    return folder
+
+
+def scalable(*words, cwd, code=0):
+    """Run the command and return what it says."""
+    done = subprocess.run(
+        [SCALABLE, *words], cwd=cwd, capture_output=True, text=True, env=os.environ, timeout=200
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_solar_example_runs_on_kubernetes(target, kubernetes, namespace, tmp_path):
+    """Only the target is new; workflow, task and results are those of any other."""
+    folder = tmp_path / "solar"
+    shutil.copytree(SOLAR, folder, ignore=shutil.ignore_patterns("results", ".scalable"))
+    manifest = folder / "scalable.yaml"
+    more = "adaptive: {minimum: 0, maximum: 3}"
+    manifest.write_text(manifest.read_text().replace("targets:\n", f"targets:\n{target(more)}", 1))
+
+    said = scalable("run", "--target", "there", "--yes", cwd=folder)
+
+    assert "640 scenarios, each a simulated year" in said
+    assert len((folder / "results" / "yields.csv").read_text().splitlines()) == 641
+    assert kubernetes.pods(namespace) == []
+
+
+def test_a_run_is_looked_at_run_read_and_leaves_nothing(folder, kubernetes, namespace):
+    """Doctor, run with two components, and the secret of one is nowhere in the cluster's plain objects."""
+    checks = json.loads(scalable("doctor", "--target", "there", "--json", cwd=folder))["checks"]
+    assert {each["status"] for each in checks} <= {"ok", "warning"}
+    assert {"permissions", "pods", "credentials"} <= {each["name"] for each in checks}
+    policy = scalable("doctor", "--target", "there", "--print-policy", cwd=folder)
+    assert f"namespace: {namespace}" in policy
+
+    (folder / "stay").touch()
+    words = [SCALABLE, "run", "--target", "there", "--yes"]
+    with (folder / "log").open("wb") as log:
+        driver = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log, env=os.environ)
+    try:
+        kubernetes.wait_for((folder / "here").exists, "the result", timeout=150)
+        assert "RESULT 30" in (folder / "log").read_text()
+        pods = json.dumps(kubernetes.pods(namespace))
+        assert "swordfish" not in pods
+        assert "PRIVATE KEY" not in pods
+        (run,) = json.loads(scalable("status", "--json", cwd=folder))["runs"]
+        logs = scalable("logs", run["run"], cwd=folder)
+        assert "preparing 3 14" in logs
+        driver.send_signal(signal.SIGKILL)
+        driver.wait(30)
+        assert len(kubernetes.pods(namespace)) == 3
+        scalable("down", "--all", "--yes", cwd=folder)
+        assert kubernetes.pods(namespace) == []
+        assert json.loads(scalable("status", "--json", cwd=folder))["runs"] == []
+    finally:
+        driver.kill()
+        driver.wait()
+
+
+def test_logs_are_followed_until_the_run_ends(folder, kubernetes, namespace):
+    """What is written later comes too, and the command ends with the last pod."""
+    (folder / "stay").touch()
+    words = [SCALABLE, "run", "--target", "there", "--yes"]
+    with (folder / "log").open("wb") as log:
+        driver = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log, env=os.environ)
+    try:
+        kubernetes.wait_for(lambda: kubernetes.pods(namespace), "a pod", timeout=100)
+        (run,) = json.loads(scalable("status", "--json", cwd=folder))["runs"]
+        follower = subprocess.Popen(
+            [SCALABLE, "logs", run["run"], "--follow"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        kubernetes.wait_for((folder / "here").exists, "the result", timeout=150)
+        time.sleep(1)
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(120) == 130
+        said, _ = follower.communicate(timeout=60)
+        assert "preparing 5 14" in said
+    finally:
+        driver.kill()
+        driver.wait()

@@ -1,0 +1,216 @@
+"""What a cluster refuses, or cannot give, ends in one sentence; what passes is borne."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import urllib3
+
+from scalable_core.errors import ClusterError, NoCapacityError
+from scalable_core.types import HookContext
+from scalable_kubernetes.access import from_endpoint
+from scalable_kubernetes.permissions import RIGHTS, role
+from scalable_kubernetes.preflight import look
+
+
+@pytest.fixture
+def allow(kubernetes, namespace):
+    """Gives a user rights in the namespace: allow("bob", rules)."""
+
+    def allow(user, rules):
+        root = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+        kubernetes.ask("POST", f"{root}/roles", {"metadata": {"name": user}, "rules": rules})
+        group = "rbac.authorization.k8s.io"
+        binding = {
+            "metadata": {"name": user},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": user},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+        }
+        kubernetes.ask("POST", f"{root}/rolebindings", binding)
+        headers = {"Authorization": f"Bearer {user}-token"}
+        http = urllib3.PoolManager(ca_certs=str(kubernetes.pki / "ca.crt"))
+        url = f"{kubernetes.server}/api/v1/namespaces/{namespace}/pods"
+        kubernetes.wait_for(
+            lambda: http.request("GET", url, headers=headers).status == 200, "the binding"
+        )
+
+    return allow
+
+
+@pytest.fixture
+def proxy(kubernetes):
+    """A proxy in front of the API server that can do wrong."""
+    from kube_faults import FaultProxy
+
+    with FaultProxy(kubernetes.server, str(kubernetes.pki / "ca.crt")) as proxy:
+        yield proxy
+
+
+def rules(*, without=None):
+    """The printed Role's rules, maybe without one verb on one resource."""
+    from ruamel.yaml import YAML
+
+    found = json.loads(json.dumps(YAML(typ="safe").load(role("any"))))["rules"]
+    for rule in found:
+        if without is not None and rule["resources"] == [without[1]]:
+            rule["verbs"].remove(without[0])
+    return found
+
+
+def messages(problems, severity):
+    """Sentences of one severity."""
+    return [problem.message for problem in problems if problem.severity == severity]
+
+
+def test_the_printed_role_and_nothing_more_is_enough(
+    kubernetes, namespace, make_plan, allow, start
+):
+    """For a whole run from outside of the cluster, and for the look before it."""
+    allow("alice", rules())
+    plan = make_plan(2, user="alice")
+    context = HookContext(project="test")
+    assert messages(look(plan, context), "error") == []
+
+    fleet, client = start(plan, workers=2)
+    assert client.submit(abs, -5).result(timeout=60) == 5
+    client.close()
+    fleet.close()
+    assert kubernetes.pods(namespace) == []
+
+
+def test_a_verb_that_is_missing_is_named_before_a_run_and_in_it(make_plan, allow, start):
+    """The look before a run names it and what it is for; a run ends with one sentence and its cure."""
+    allow("bob", rules(without=("create", "pods")))
+    plan = make_plan(1, user="bob")
+
+    (text,) = messages(look(plan, HookContext(project="test")), "error")
+    assert "create pods (scheduler and workers)" in text
+    assert text.startswith("1 of ")
+    with pytest.raises(ClusterError, match=r"bob may not create pods in namespace") as caught:
+        start(plan)
+    assert "--print-policy" in caught.value.cure
+
+
+def test_every_right_that_is_asked_for_is_needed_by_something(make_plan, allow, start):
+    """What creates the run's own objects fails without its right, each with the object's name."""
+    allow("carol", rules(without=("create", "networkpolicies")))
+    with pytest.raises(ClusterError, match="may not create networkpolicies"):
+        start(make_plan(1, user="carol"))
+    assert all(right.verbs and right.why for right in RIGHTS)
+
+
+def test_a_quota_that_is_used_up_says_so_and_the_run_goes_on_with_what_it_has(
+    kubernetes, namespace, make_plan, start, wait_until
+):
+    """Workers that the quota has no room for are not asked for again and again; the others work."""
+    hard = {"pods": "3"}
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    kubernetes.ask("POST", path, {"metadata": {"name": "small"}, "spec": {"hard": hard}})
+    wait_until(lambda: "hard" in kubernetes.ask("GET", path)["items"][0].get("status", {}))
+    plan = make_plan(5)
+    (text,) = messages(look(plan, HookContext(project="test")), "warning")
+    assert text == "quota small: pods has room for 3, and all workers need 6"
+
+    fleet, client = start(plan, workers=2)
+    assert client.gather(client.map(abs, range(-9, 0)))[0] == 9
+    (short,) = fleet.sink.texts("fleet.short")
+    assert "the namespace's quota is used up: small, requested: pods=1" in short
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_run_with_its_name(make_plan, start, monkeypatch):
+    """With what the node has said, before anybody has waited long."""
+    monkeypatch.setattr("scalable_kubernetes.observe.IMAGE_PATIENCE", 1.0)
+    plan = make_plan(1)
+    from attrs import evolve
+
+    groups = tuple(evolve(group, image="missing.invalid/model:1") for group in plan.groups)
+    with pytest.raises(ClusterError, match=r"ErrImagePull: .*missing\.invalid/model:1"):
+        start(evolve(plan, groups=groups))
+
+
+def test_a_pod_that_no_node_takes_says_what_the_scheduler_says(
+    kubernetes, make_plan, start, monkeypatch, wait_until
+):
+    """At once as an event, and as the reason when there is no hope any more."""
+    from attrs import evolve
+
+    monkeypatch.setattr("scalable_kubernetes.launcher.SAY_AFTER", 0.5)
+    plan = make_plan(1, schedule_timeout=6.0)
+    groups = tuple(evolve(group, cpus=900.0) for group in plan.groups)
+    fleet, _ = start(evolve(plan, groups=groups))
+
+    (text,) = wait_until(lambda: fleet.sink.texts("worker.waits"))
+    assert text.startswith("analysis-0 waits: 0/2 nodes are available:")
+    assert "Insufficient cpu" in text
+    short = wait_until(lambda: fleet.sink.texts("fleet.short"))[0]
+    assert "no node takes it: 0/2 nodes are available" in short
+    assert fleet.crew.groups["analysis"].reasons["on-demand"].kind == "no-capacity"
+    assert issubclass(NoCapacityError, ClusterError)
+
+
+def test_an_api_server_that_asks_for_time_gets_it_and_one_that_forgets_is_asked_anew(
+    kubernetes, namespace, make_plan, proxy, start
+):
+    """429 with Retry-After is waited for, 410 leads to a new list; neither costs a worker."""
+    refused, expired = [], []
+
+    def fault(method, path):
+        if method == "POST" and path.endswith("/pods") and len(refused) < 4:
+            refused.append(path)
+            return 429, {"Retry-After": "1"}
+        if "watch=true" in path and len(expired) < 3:
+            expired.append(path)
+            said = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+            return {"type": "ERROR", "object": said}
+        return None
+
+    proxy.fault = fault
+    access = from_endpoint(proxy.url, None, lambda fresh: "admin-token", inside=True)
+    fleet, client = start(make_plan(3), access=access, workers=3)
+
+    assert client.submit(abs, -3).result(timeout=60) == 3
+    assert (len(refused), len(expired)) == (4, 3)
+    assert fleet.crew.launcher._watch.lists == 4
+    assert fleet.sink.texts("fleet.short") == []
+
+
+def test_a_token_that_is_refused_is_renewed_once(kubernetes, namespace, proxy):
+    """A token may end before its time; who gives tokens is asked for a fresh one."""
+    from scalable_kubernetes.api import Api, ApiError, path
+
+    asked, current = [], ["old-token"]
+
+    def token(fresh):
+        asked.append(fresh)
+        if fresh:
+            current[0] = "admin-token"
+        return current[0]
+
+    api = Api(from_endpoint(proxy.url, None, token))
+    assert api.get(path("v1", "pods", namespace))["items"] == []
+    assert asked.count(True) == 1
+
+    never = Api(from_endpoint(proxy.url, None, lambda fresh: "never"))
+    with pytest.raises(ApiError) as caught:
+        never.get(path("v1", "pods", namespace))
+    assert caught.value.status == 401
+    assert len([each for each in proxy.seen if each[1].endswith("/pods")]) == 4
+
+
+def test_a_namespace_that_is_not_there_and_a_server_that_is_not_there_are_said(
+    kubernetes, make_plan, start
+):
+    """Each with what to do about it."""
+    from attrs import evolve
+
+    plan = make_plan(1)
+    options = evolve(plan.target.options, namespace="nowhere")
+    plan = evolve(plan, target=evolve(plan.target, options=options))
+    with pytest.raises(ClusterError, match=r'namespaces "nowhere" not found') as caught:
+        start(plan)
+    assert "kubectl create namespace" in caught.value.cure
+    options = evolve(options, context="wrong")
+    plan = evolve(plan, target=evolve(plan.target, options=options))
+    with pytest.raises(ClusterError, match="does not lead to a cluster"):
+        start(plan)
