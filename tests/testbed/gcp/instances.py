@@ -43,7 +43,7 @@ shift
 while [ $# -gt 0 ]; do
   case "$1" in
     --rm) shift;;
-    --network|--log-driver|-v|--name) shift 2;;
+    --network|--log-driver|-e|-v|--name) shift 2;;
     *) break;;
   esac
 done

@@ -185,7 +185,8 @@ class Server:
     # -- the APIs ----------------------------------------------------------------------------------------
 
     async def _answer(self, request: web.Request) -> web.Response:
-        service, path = request.match_info["service"], request.match_info["path"]
+        service = request.match_info["service"]
+        path = request.raw_path.partition("?")[0].split("/", 2)[2]  # what is quoted stays so
         who = request.headers.get("Authorization", "").removeprefix("Bearer ")
         who = "driver" if who and not who.startswith("account:") else who
         text = await request.text()

@@ -28,6 +28,8 @@ _ROOTS = {
 }
 #: Tries of one call, and the seconds before the second of them at most; they double with each.
 TRIES, FIRST_PAUSE, MOST_PAUSE = 6, 0.5, 16.0
+#: Seconds between looks at an operation.
+BREATH = 0.5
 #: Seconds that one call may take.
 PATIENCE = 60.0
 
@@ -136,6 +138,7 @@ class Cloud:
         while not is_done(current):
             if time.monotonic() > until:
                 raise _refused(service, 0, "", f"{current.get('name')} has not ended in time")
+            await asyncio.sleep(BREATH)  # an answer may come at once, and say that it goes on
             if service == "compute":
                 current = await self.call(service, "POST", f"{operation_path(current)}/wait")
             else:

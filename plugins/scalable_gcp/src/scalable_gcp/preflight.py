@@ -255,7 +255,7 @@ async def _pool(
                 code="E1230",
                 message=f"Cloud Run would refuse the workers of {group.name!r}: {error.said}",
                 where="workers",
-                cure=error.cure or requests.failure_of(error.said).cure,
+                cure=requests.failure_of(error.said).cure or error.cure,
             )
         ]
     return [_info("workers", f"Cloud Run takes the workers of {group.name!r}")]

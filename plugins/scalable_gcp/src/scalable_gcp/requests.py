@@ -144,6 +144,7 @@ def worker_pool(
                 "env": [
                     {"name": "SCALABLE_POOL", "value": pool},
                     {"name": "TMPDIR", "value": SCRATCH},
+                    {"name": "PYTHONUNBUFFERED", "value": "1"},
                 ],
                 "resources": {"limits": limits},
                 "ports": [{"containerPort": WORKER_PORT}],
@@ -247,12 +248,12 @@ def cloud_config(image: str, program: str, words: Sequence[str], lifetime: float
 
     registry = image.partition("/")[0]
     login = f"docker-credential-gcr configure-docker --registries={shlex.quote(registry)}"
-    docker = "docker run --rm --network host --log-driver gcplogs -v /var/lib/scalable:/var/lib/scalable:ro"
+    docker = "docker run --rm --network host --log-driver gcplogs -e PYTHONUNBUFFERED=1 -v /var/lib/scalable:/var/lib/scalable:ro"
     script = "\n".join(
         [
             "export HOME=/var/lib/scalable",
             login if registry.endswith((".pkg.dev", "gcr.io")) else ":",
-            f"timeout {int(lifetime) + AFTERLIFE // 2} {docker} --name member {shlex.quote(image)} "
+            f"timeout --foreground {int(lifetime) + AFTERLIFE // 2} {docker} --name member {shlex.quote(image)} "
             f"python /var/lib/scalable/program.py {shlex.join(words)}",
             f"{docker} --name farewell {shlex.quote(image)} "
             f"python /var/lib/scalable/farewell.py {shlex.quote(words[-1])}",
