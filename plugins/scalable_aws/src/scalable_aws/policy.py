@@ -126,7 +126,7 @@ def _look() -> Grant:
             "ec2:DescribeVpcEndpoints",
             "ec2:DescribeVpcs",
             "ecs:ListTaskDefinitionFamilies",
-            "ecs:ListTaskDefinitions",
+            "ecs:ListTaskDefinitionFamilies",
             "iam:GetInstanceProfile",
             "iam:GetRole",
             "iam:SimulatePrincipalPolicy",
@@ -263,7 +263,11 @@ def _tasks(scope: _Scope) -> Iterator[Grant]:
         resources=(cluster,),
         once=True,
     )
-    yield Grant(name="ForgetDefinitions", actions=("ecs:DeregisterTaskDefinition",), once=True)
+    yield Grant(
+        name="ForgetDefinitions",
+        actions=("ecs:DeregisterTaskDefinition", "ecs:ListTaskDefinitions"),
+        once=True,
+    )
 
 
 def _machines(scope: _Scope) -> Iterator[Grant]:
