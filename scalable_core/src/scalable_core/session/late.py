@@ -115,7 +115,7 @@ class LateClient(Client):
             self._ending = True
         if self._thread is not None and self._thread is not threading.current_thread():
             if not self._is_open:
-                self.loop.add_callback(self._cancel)
+                self.loop.add_callback(self._call_off)
             self._thread.join()
 
     def start(self, **kwargs: Any) -> None:
@@ -202,7 +202,7 @@ class LateClient(Client):
         finally:
             self._joining = None
 
-    def _cancel(self) -> None:
+    def _call_off(self) -> None:
         if self._joining is not None:
             self._joining.cancel()
 
