@@ -240,5 +240,5 @@ def interrupt() -> None:
 
 
 def _workers(client: Run) -> dict[str, Any]:
-    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    workers: dict[str, Any] = client.scheduler_info(n_workers=-1).get("workers", {})
     return workers
