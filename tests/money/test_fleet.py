@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from paid_project import record_of, rows_of, runs_of, user_environment
 
 PROVIDER = """\
+import json
 import attrs
 from scalable_core.hookspecs import hookimpl
 from scalable_core.types import PriceSnapshot, ServiceProfile, option
@@ -18,6 +21,7 @@ from scalable_core.types.prices import Price
 
 SCALABLE_PLUGIN_API = 1
 WORKER = Price(usd=36.0, low=36.0, high=36.0, as_of="2026-11-01", source="acme")
+SPOT = 30.0
 SCHEDULER = Price(usd=3.6, low=3.6, high=3.6, as_of="2026-11-01", source="acme")
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +34,7 @@ def target_options():
 
 @hookimpl
 def service_profile():
-    return ServiceProfile(boot=3.0, boot_high=6.0, billed_minimum=4.0, billed_step=1.0)
+    return ServiceProfile(boot=8.0, boot_high=16.0, billed_minimum=4.0, billed_step=1.0)
 
 @hookimpl
 def price_snapshot():
@@ -50,9 +54,15 @@ def provision_cluster(plan, context):
     from scalable_core.cluster.launcher import Offer
     from scalable_core.testing import SubprocessLauncher
 
-    offers = (Offer(name="on-demand", hourly=WORKER.usd),)
+    class Telling(FleetCluster):
+        async def _end(self):
+            await super()._end()
+            (context.run_dir / "paid.json").write_text(json.dumps([
+                {"since": w.since, "until": w.until, "price": w.price} for w in self.paid_workers()]))
+
+    offers = (Offer(name="spot", capacity="spot", hourly=SPOT),)
     launcher = SubprocessLauncher(context.run_dir / "service", offers=offers)
-    return FleetCluster(plan, launcher, context)
+    return Telling(plan, launcher, context)
 """
 
 MANIFEST = """\
@@ -60,6 +70,7 @@ version: 1
 project: {name: study}
 targets:
   acme: {provider: acme, n_workers: 2}
+  crowd: {provider: acme, n_workers: 20}
 components:
   model: {cpus: 1, memory: 512M}
 tasks:
@@ -76,7 +87,7 @@ def simulate(x):
 
 if __name__ == "__main__":
     with ScalableSession.from_yaml("./scalable.yaml") as client:
-        print("sum", sum(client.gather(client.map(simulate, range(60), task="simulate"))))
+        print("sum", sum(client.gather(client.map(simulate, range(120), task="simulate"))))
 """
 
 
@@ -107,7 +118,7 @@ def test_a_fleet_is_stopped_by_its_budget(
     if not shared:
         del fleet_environment["SCALABLE_CACHE_REMOTE"]
     done = subprocess.run(
-        [sys.executable, "-m", "scalable", "run", "--yes", "--budget", "0.35"],
+        [sys.executable, "-m", "scalable", "run", "--target", "acme", "--yes", "--budget", "0.60"],
         cwd=project, env=fleet_environment, capture_output=True, text=True, timeout=180,
     )  # fmt: skip
 
@@ -115,11 +126,32 @@ def test_a_fleet_is_stopped_by_its_budget(
     (folder,) = runs_of(project)
     record = record_of(folder)
     cost = record["cost"]
-    assert 0 < cost["spent"] <= 0.35
-    assert 0 < cost["kept"] == record["tasks"]["done"] == 60 - cost["left"] < 60
+    assert 0 < cost["spent"] <= 0.60
+    assert 0 < cost["kept"] == record["tasks"]["done"] == 120 - cost["left"] < 120
     assert cost["snapshot"] == "acme-2026-11"
     rows = rows_of(folder, "cost")
     assert {row["item"] for row in rows} == {"estimate", "workers", "shared"}
     assert sum(row["amount"] for row in rows) == pytest.approx(cost["spent"])
     ledger = [row["what"] for row in rows_of(folder, "ledger")]
     assert ledger.count("intend") == ledger.count("gone") == 4  # three members and a folder
+
+
+def test_a_fleet_launches_no_more_than_its_budget_pays_and_pays_what_each_launch_cost(
+    project: Path, fleet_environment: dict[str, str]
+) -> None:
+    """Twenty are wanted and a few can be paid; each is paid from its launch, at the price of spot."""
+    done = subprocess.run(
+        [sys.executable, "-m", "scalable", "run", "--target", "crowd", "--yes", "--budget", "0.60"],
+        cwd=project, env=fleet_environment, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+
+    assert done.returncode == 75, done.stdout + done.stderr
+    (folder,) = runs_of(project)
+    launches = json.loads((folder / "paid.json").read_text())
+    # Thirteen seconds are for the boot and the release: 0.60 USD pay that for four of 0.01 USD/s, not for five.
+    assert 1 <= len(launches) <= 4
+    seconds = [max(math.ceil(each["until"] - each["since"]), 4) for each in launches]
+    rows = [row for row in rows_of(folder, "cost") if row["item"] == "workers"]
+    assert {row["price"] for row in rows} == {each["price"] for each in launches} == {30.0}
+    assert sum(row["seconds"] for row in rows) == sum(seconds)
+    assert sum(row["amount"] for row in rows) == pytest.approx(sum(seconds) * 30.0 / 3600)
