@@ -2,7 +2,7 @@
 
     .runs/<run>/run.json                   documents, whole
     .runs/<run>/heartbeat.json             when the run was last heard of
-    .runs/<run>/tasks.jsonl/000000262401   a table, or a log, from that byte on, up to where the next piece begins
+    .runs/<run>/tasks.jsonl/000000262401   a table, or a log, from that byte on, up to the next piece
 
 The last piece of a table is put again as the table grows, until it is long enough: what is sent at a time is
 bounded, and so is the number of objects.
