@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shlex
 import time
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from dask.utils import parse_bytes
 from dask_jobqueue.slurm import SLURMCluster, SLURMJob
 from distributed import Status
 from distributed.deploy.cluster import Cluster
@@ -99,13 +101,30 @@ class SlurmCluster(SLURMCluster):
             self._asked = True
             self.scale_groups({group.name: group.maximum for group in plan.groups})
 
-    def scale(self, n: int | None = None, jobs: int = 0, **sizes: Any) -> None:
-        """Scale to a number of workers, shared over the groups in proportion to the plan."""
+    def scale(
+        self,
+        n: int | None = None,
+        jobs: int = 0,
+        memory: str | None = None,
+        cores: int | None = None,
+    ) -> None:
+        """Scale to a number of workers, shared over the groups in proportion to the plan.
+
+        Args:
+            n: Workers over all groups.
+            jobs: The same: each worker is a job.
+            memory: Or as many as hold so much memory together, at the first group's size.
+            cores: Or as many as run so many calls at once, at the first group's size.
+        """
         if self.status in (Status.closing, Status.closed, Status.failed):
             self.worker_spec.clear()
             return
         self._asked = True
-        total = jobs if n is None else n
+        total = max(n or 0, jobs)
+        if memory is not None:
+            total = max(total, math.ceil(parse_bytes(memory) / self._memory_per_worker()))
+        if cores is not None:
+            total = max(total, math.ceil(cores / self._threads_per_worker()))
         weights = {name: total * group.maximum for name, group in self._groups.items()}
         self.scale_groups(share(total, weights))
 
