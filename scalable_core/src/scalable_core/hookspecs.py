@@ -434,7 +434,9 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
     things make it fit: each worker of a group advertises the group's Dask resource
     (`scalable_core.types.WorkerGroup.resource`) so that calls find the workers of their component, and a cluster
     that has a method ``request_workers()`` (`scalable_core.types.LazyCluster`) may wait with its workers until
-    that is called, at the first call that needs them. The modules beside the workflow reach worker processes
+    that is called, at the first call that needs them. One that may wait with its scheduler too has an attribute
+    ``is_started``, False until anything was asked for: the session then awaits the cluster at that call, and
+    its futures end with what went wrong. The modules beside the workflow reach worker processes
     by themselves; a cluster whose workers are all threads of this process says ``in_this_process = True``, and
     one whose workers are on other machines although its scheduler's address is of this one says
     ``workers_elsewhere = True``: results are then kept in the project's storage, not on this machine's disk.
@@ -445,7 +447,8 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
             hold and nobody else may read (``secrets``), and where to report events.
 
     Returns:
-        A running cluster: its scheduler answers, its workers are there, on their way, or requested later.
+        A running cluster: its scheduler answers, its workers are there, on their way, or requested later;
+        or one that is not started yet and says so.
         ``close()`` releases everything and may be called twice.
 
     Raises:
