@@ -18,6 +18,7 @@ PROGRAMS = {
     "podman": "podman",
     "runc": "runc",
     "docker-registry": "docker-registry",
+    "etcd-server": "etcd",
     "munge": "munged",
     "slurm-wlm": "slurmctld",
 }
