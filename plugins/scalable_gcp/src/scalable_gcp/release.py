@@ -162,6 +162,9 @@ def release_cluster(record: ClusterRecord, context: HookContext, *, provider: st
     """Remove everything that a record's run has, or say what would be removed."""
     from scalable_gcp import client
 
+    if "region" not in record.data:  # written before anything is created
+        notes = ("its run ended before anything was created",)
+        return ReleaseReport(provider=provider, remaining=record.resources, notes=notes)
     cloud = cloud_of(record)
 
     async def work() -> tuple[Sequence[Resource], Sequence[Resource]]:
