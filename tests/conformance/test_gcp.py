@@ -11,7 +11,11 @@ class TestGcpClusters(ClusterConformance):
     """Cloud Run."""
 
     provider = "gcp"
-    target = {"region": "us-central1", "image": "us-central1-docker.pkg.dev/study-project/models/demeter:2"}
+    kills = 4
+    target = {
+        "region": "us-central1",
+        "image": "us-central1-docker.pkg.dev/study-project/models/demeter:2",
+    }
 
     @pytest.fixture(autouse=True, scope="class")
     def service(self, request, tmp_path_factory, environ):
