@@ -40,7 +40,7 @@ def target_problems(target: Target) -> list[Problem]:
 
 
 def _kind(target: Target) -> Iterator[Problem]:
-    if target.cluster_type not in (None, "fargate"):
+    if target.cluster_type not in (None, "fargate", "ec2"):
         text = f"this version of scalable-aws plans for {target.cluster_type}, and cannot run there yet"
         yield _warning("W1100", "cluster_type", text)
 
@@ -181,8 +181,6 @@ def _image(options: AwsOptions) -> Iterator[Problem]:
 
 
 def _cluster(options: EksOptions) -> Iterator[Problem]:
-    message = "this version of scalable-aws plans for eks, and cannot run there yet"
-    yield _warning("W1100", "cluster_type", message)
     if find_spec("scalable_kubernetes") is None:
         message = "eks needs the dist scalable-kubernetes, which is not installed"
         yield _error("E1116", "cluster_type", message, "pip install 'scalable-aws[eks]'")

@@ -23,6 +23,8 @@ from scalable_core.types.units import GIB, format_size
 PATIENCE = 6.0
 #: Seconds by which a clock may be wrong; AWS refuses signatures that are wrong by 300.
 SKEW = 120.0
+#: GiB of the disk of a task; that of a machine is larger.
+_DISK = 20
 #: Unpacked, an image is about three times as large as in its registry, and both lie on the disk.
 _UNPACKED = 4
 
@@ -151,7 +153,7 @@ async def _image(options: AwsOptions, group: WorkerGroup) -> list[Problem]:
                 Problem(code="E1159", where="image", message=message, cure=cure_of),
             ]
         size = size or image.size or None
-    disk = getattr(options, "ephemeral_storage", None) or 20 * GIB
+    disk = getattr(options, "ephemeral_storage", None) or _DISK * GIB
     if size and size * _UNPACKED > disk:
         message = (
             f"{reference} has {format_size(size)} compressed and about four times as much on the disk of"
