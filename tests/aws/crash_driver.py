@@ -19,6 +19,7 @@ import distributed  # noqa: F401
 
 import scalable_aws.fargate
 import scalable_aws.fleet
+import scalable_aws.preflight
 import scalable_aws.release
 import scalable_core.cluster.fleet
 import scalable_core.session.client
@@ -35,6 +36,7 @@ def drive(order: dict[str, Any]) -> None:
     os.dup2(log, 2)
     # The more it looks, the more calls there are to be killed after.
     scalable_aws.fargate.FargateLauncher.poll_interval = 0.7
+    scalable_aws.preflight.PATIENCE = 120.0
     scalable_aws.release.LOOK_EVERY = 0.3
     scalable_core.cluster.fleet.FAREWELL = 2.0
     if limits := order["limits"]:
