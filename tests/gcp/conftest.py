@@ -16,7 +16,7 @@ from scalable_core.types import Event, HookContext
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "testbed"))
 
-from gcp.testbed import Testbed  # noqa: E402
+from gcp.testbed import Testbed
 
 SERVER = Path(__file__).parents[1] / "testbed" / "gcp" / "storage.py"
 MIB = 1024 * 1024

@@ -124,7 +124,7 @@ def test_an_image_that_is_not_there_is_one_sentence(google):
     """With the command that lists what is."""
     request = ImageRequest(reference="us-central1-docker.pkg.dev/study-project/models/demeter:9")
     with pytest.raises(
-        ImageError, match="there is no image .*demeter:9 in repository 'models'"
+        ImageError, match=r"there is no image .*demeter:9 in repository 'models'"
     ) as caught:
         resolve_image(request, HookContext(), provider="gcp")
 

@@ -15,7 +15,7 @@ from scalable_gcp.options import CloudRunOptions
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "testbed" / "gcp"))
 
-from discovery import Wrong, check_schema  # noqa: E402
+from discovery import Wrong, check_schema
 
 PLACE = {
     "labels": {"scalable-run": "r"},

@@ -24,9 +24,12 @@ def test_the_solar_example_runs_on_its_gcp_target(google, gcs, tmp_path, transpo
     folder = tmp_path / "solar"
     shutil.copytree(SOLAR, folder, ignore=shutil.ignore_patterns("results", ".scalable*"))
     text = (folder / "scalable.yaml").read_text()
-    text = text.replace("name: solar-yield", "name: solar-yield\n  default_storage: gs://bucket/runs")
     text = text.replace(
-        "    cluster_type: cloud_run\n", f"    cluster_type: cloud_run\n    transport: {transport}\n"
+        "name: solar-yield", "name: solar-yield\n  default_storage: gs://bucket/runs"
+    )
+    text = text.replace(
+        "    cluster_type: cloud_run\n",
+        f"    cluster_type: cloud_run\n    transport: {transport}\n",
     )
     (folder / "scalable.yaml").write_text(text)
     done = subprocess.run(

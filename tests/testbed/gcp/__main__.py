@@ -1,4 +1,4 @@
-"""Serves the local Google Cloud: ``python tests/testbed/gcp --folder FOLDER``; prints its URL, and what to export."""
+"""Serves the local Google Cloud, ``python tests/testbed/gcp --folder FOLDER``; prints what to export."""
 
 from __future__ import annotations
 

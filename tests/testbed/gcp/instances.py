@@ -1,8 +1,8 @@
-"""Runs what Cloud Run and Compute Engine would run, as processes of this machine, each at an address of its own.
+"""Runs what Cloud Run and Compute Engine would run, as processes at addresses of their own.
 
 A container is the command of its image run by this Python; a machine does what its cloud-config says, with
-commands such as `docker` that are a few lines of shell here. Both find a metadata server at port 8079 of their own
-address. What they write goes to `log`.
+commands such as `docker` that are a few lines of shell here. Both find a metadata server at port 8079 of
+their own address. What they write goes to `log`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class Instance:
         self.reader = asyncio.ensure_future(self._read())
 
     async def _read(self) -> None:
-        assert self.process is not None and self.process.stdout is not None
+        assert self.process is not None
+        assert self.process.stdout is not None
         async for line in self.process.stdout:
             self.log(line.decode("utf-8", "replace").rstrip("\n"))
 
