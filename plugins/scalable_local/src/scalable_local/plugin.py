@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalable_core.hookspecs import hookimpl
-from scalable_local import artifacts, profile
+from scalable_local import artifacts, checks, driver, profile, release
 
 if TYPE_CHECKING:
     from distributed.deploy import Cluster
 
     from scalable_core import types
+    from scalable_core.types import BundleRef, ClusterRecord, HookContext
 
 SCALABLE_PLUGIN_API = 1
 NAME = "local"
@@ -29,15 +30,11 @@ def target_options() -> type:
 @hookimpl
 def check_target(target: types.Target) -> Sequence[types.Problem]:
     """Check the options against each other."""
-    from scalable_local.checks import target_problems
-
-    return target_problems(target)
+    return checks.target_problems(target)
 
 
 @hookimpl
-def resolve_image(
-    request: types.ImageRequest, context: types.HookContext
-) -> types.ResolvedImage | None:
+def resolve_image(request: types.ImageRequest, context: HookContext) -> types.ResolvedImage | None:
     """Find the image on this machine; others are left to the core."""
     from scalable_local.images import find_image
 
@@ -76,26 +73,20 @@ def provision_cluster(plan: types.Plan, context: types.HookContext) -> Cluster:
 
 
 @hookimpl
-def start_driver(
-    plan: types.Plan, bundle: types.BundleRef, context: types.HookContext
-) -> types.ClusterRecord:
+def start_driver(plan: types.Plan, bundle: BundleRef, context: HookContext) -> ClusterRecord:
     """Start a process that needs the one that starts it no more."""
-    from scalable_local import driver
-
     return driver.start(plan, bundle, context, provider=NAME)
 
 
 @hookimpl
 def release_cluster(record: types.ClusterRecord, context: types.HookContext) -> types.ReleaseReport:
     """Kill worker processes of a run that is over, should any be left."""
-    from scalable_local.release import release
-
-    return release(record, provider=NAME, dry_run=context.dry_run)
+    return release.release(record, provider=NAME, dry_run=context.dry_run)
 
 
 @hookimpl
 def store_artifact(
-    artifact: types.Artifact, destination: str, context: types.HookContext
+    artifact: types.Artifact, destination: str, context: HookContext
 ) -> types.ArtifactRef:
     """Write an artifact into a folder."""
     return artifacts.store(artifact, destination, provider=NAME, events=context.events)
