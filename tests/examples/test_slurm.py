@@ -210,7 +210,9 @@ def test_what_a_killed_run_leaves_is_found_and_cancelled(
 
     found = json.loads(scalable("status", "--json", "--target", "campus", **slurm).stdout)
     (run,) = found["runs"]
-    assert sorted(each["id"] for each in run["resources"]) == jobs
+    ids = {each["id"] for each in run["resources"]}
+    assert ids  # a worker without a scheduler ends by itself, sooner or later
+    assert ids <= set(jobs)
     written = scalable("logs", run["run"], "--worker", "big-0", **slurm).stdout
     assert "Registered to" in written
     scalable("down", run["run"], "--yes", **slurm)
