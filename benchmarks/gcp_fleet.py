@@ -1,4 +1,4 @@
-"""Direct against relay on the local Google Cloud: small calls, a dependency between workers, results to the driver.
+"""Direct against relay on the local Google Cloud: small calls, a dependency, results to the driver.
 
 ``--members`` sets how many workers; also told are the calls of the driver and the wall until all are there.
 """

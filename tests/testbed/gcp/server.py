@@ -227,7 +227,8 @@ class Server:
 
     def _allowed(self, service: str, method: str, who: str) -> None:
         if service in self.world.settings.disabled:
-            said = f"{service}.googleapis.com API has not been used in project {NUMBER} before or it is disabled."
+            said = f"{service}.googleapis.com API has not been used in project {NUMBER} before"
+            said += " or it is disabled."
             raise Refused(403, said, "SERVICE_DISABLED")
         for permission in self.world.settings.denied:
             names = permission.split(".")
