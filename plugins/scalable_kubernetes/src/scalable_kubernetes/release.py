@@ -22,6 +22,9 @@ def release(record: ClusterRecord, context: HookContext) -> ReleaseReport:
         ClusterError: The API server cannot be asked.
     """
     data = record.data
+    if "namespace" not in data:  # written before anything is created
+        notes = ("its run ended before anything was created",)
+        return ReleaseReport(provider=record.provider, remaining=record.resources, notes=notes)
     access = find_access(data.get("kubeconfig"), data.get("context"), context.workdir)
     return release_with(record, context, access)
 
