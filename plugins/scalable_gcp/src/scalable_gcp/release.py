@@ -58,7 +58,7 @@ async def release_run(
                 if not error.absent:
                     raise
         left = await find_of_run(cloud, project, run)
-        if not left and (sure or look) or time.monotonic() > until:
+        if (not left and (sure or look)) or time.monotonic() > until:
             break
         await asyncio.sleep(SETTLING)
     if ledger is not None:

@@ -248,7 +248,8 @@ def cloud_config(image: str, program: str, words: Sequence[str], lifetime: float
 
     registry = image.partition("/")[0]
     login = f"docker-credential-gcr configure-docker --registries={shlex.quote(registry)}"
-    docker = "docker run --rm --network host --log-driver gcplogs -e PYTHONUNBUFFERED=1 -v /var/lib/scalable:/var/lib/scalable:ro"
+    options = "-e PYTHONUNBUFFERED=1 -v /var/lib/scalable:/var/lib/scalable:ro"
+    docker = f"docker run --rm --network host --log-driver gcplogs {options}"
     script = "\n".join(
         [
             "export HOME=/var/lib/scalable",
