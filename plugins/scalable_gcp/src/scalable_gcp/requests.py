@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from scalable_core.cluster.launcher import (
@@ -17,6 +16,7 @@ from scalable_core.cluster.launcher import (
 )
 from scalable_core.errors import UsageError
 from scalable_core.types.units import GIB, MIB
+from scalable_gcp.cloud_config import cloud_config
 from scalable_gcp.names import MEMBERS
 from scalable_gcp.options import CloudRunOptions
 from scalable_gcp.prices import price_book, worker_pool_price
@@ -239,58 +239,6 @@ def scheduler_machine(
         },
         "shieldedInstanceConfig": {"enableSecureBoot": True},
     }
-
-
-def cloud_config(image: str, program: str, words: Sequence[str], lifetime: float) -> str:
-    """Return what Container-Optimized OS does at its first start: run a member, and end the run after it."""
-    import json
-    import shlex
-
-    registry = image.partition("/")[0]
-    login = f"docker-credential-gcr configure-docker --registries={shlex.quote(registry)}"
-    options = "-e PYTHONUNBUFFERED=1 -v /var/lib/scalable:/var/lib/scalable:ro"
-    docker = f"docker run --rm --network host --log-driver gcplogs {options}"
-    script = "\n".join(
-        [
-            "export HOME=/var/lib/scalable",
-            login if registry.endswith((".pkg.dev", "gcr.io")) else ":",
-            f"timeout --foreground {int(lifetime) + AFTERLIFE // 2} {docker} --name member {shlex.quote(image)} "
-            f"python /var/lib/scalable/program.py {shlex.join(words)}",
-            f"{docker} --name farewell {shlex.quote(image)} "
-            f"python /var/lib/scalable/farewell.py {shlex.quote(words[-1])}",
-            "shutdown -h now",
-            "",
-        ]
-    )
-    unit = "\n".join(
-        [
-            "[Unit]",
-            "After=network-online.target docker.service",
-            "Wants=network-online.target docker.service",
-            "[Service]",
-            "Type=exec",
-            "ExecStart=/bin/bash /var/lib/scalable/member.sh",
-            "",
-        ]
-    )
-    farewell = (Path(__file__).parent / "farewell.py").read_text(encoding="utf-8")
-    files = {
-        "/var/lib/scalable/program.py": program,
-        "/var/lib/scalable/farewell.py": farewell,
-        "/var/lib/scalable/member.sh": script,
-        "/etc/systemd/system/scalable.service": unit,
-    }
-    config = {
-        "write_files": [
-            {"path": path, "permissions": "0644", "content": content}
-            for path, content in files.items()
-        ],
-        "runcmd": [
-            ["systemctl", "daemon-reload"],
-            ["systemctl", "start", "scalable.service"],
-        ],
-    }
-    return f"#cloud-config\n{json.dumps(config)}\n"  # JSON is YAML too
 
 
 def firewall_rule(
