@@ -1,4 +1,4 @@
-"""What holds for the clouds of this version: they plan, say what they cannot do, and load no SDK."""
+"""What holds for all clouds: they plan, and load no SDK for it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scalable_core.errors import NotInThisVersionError
-from scalable_core.plan import build_plan
 from scalable_core.session.planning import load, make_plan
-from scalable_core.types import ClusterRecord, HookContext, Plan
 
 TARGETS = {
     "aws": {"provider": "aws", "region": "us-east-1"},
@@ -74,34 +71,6 @@ def test_the_tutorial_plans_for_each_of_its_targets(tutorial, host, target, code
     assert (plan.cost.expected > 0) == (target != "local")
     (group,) = plan.groups
     assert (group.cpus, group.memory, group.threads) == (4, 16 * 2**30, 4)
-
-
-@pytest.fixture(params=["kubernetes"])
-def plan(request, read) -> Plan:
-    """A plan for each cloud that nothing runs on yet."""
-    return build_plan(read(TARGETS[request.param]), environ={})
-
-
-def test_a_cloud_says_that_it_cannot_start_a_cluster_yet(plan, host):
-    """With its dist and what can be done instead."""
-    with pytest.raises(NotInThisVersionError) as caught:
-        host.provision_cluster(plan, HookContext())
-
-    dist = f"scalable-{plan.target.provider}"
-    assert caught.value.message == (
-        f"this version of {dist} can plan target 'there', and cannot start it yet"
-    )
-    assert caught.value.cure == f"run with --target local, or install a later version of {dist}"
-    assert caught.value.exit_code == 3
-
-
-def test_a_cloud_says_that_it_cannot_release_a_cluster_yet(plan, host):
-    """It has never made one, so nothing is left behind by this version."""
-    name = plan.target.provider
-    record = ClusterRecord(provider=name, run="run-1", project="p", target="there", created="")
-
-    with pytest.raises(NotInThisVersionError, match="cannot release the cluster of run-1"):
-        host.release_cluster(record, HookContext())
 
 
 def test_planning_for_a_cloud_loads_no_sdk(tutorial):

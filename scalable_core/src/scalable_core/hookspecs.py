@@ -432,11 +432,11 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
 
     Required of a provider. The answer is a `distributed.deploy.Cluster`, so any Dask cluster class will do. Two
     things make it fit: each worker of a group advertises the group's Dask resource
-    (`scalable_core.types.WorkerGroup.resource`) so that calls find the workers of their component, and a cluster
-    that has a method ``request_workers()`` (`scalable_core.types.LazyCluster`) may wait with its workers until
-    that is called, at the first call that needs them. One that may wait with its scheduler too has an attribute
-    ``is_started``, False until anything was asked for: the session then awaits the cluster at that call, and
-    its futures end with what went wrong. The modules beside the workflow reach worker processes
+    (`scalable_core.types.WorkerGroup.resource`) so that calls find the workers of their component, and a
+    cluster that has a method ``request_workers()`` (`scalable_core.types.LazyCluster`) may wait with its
+    workers until that is called, at the first call that needs them. One that may wait with its scheduler too
+    has an attribute ``is_started``, False until anything was asked for: the session then awaits the cluster at
+    that call, and its futures end with what went wrong. The modules beside the workflow reach worker processes
     by themselves; a cluster whose workers are all threads of this process says ``in_this_process = True``, and
     one whose workers are on other machines although its scheduler's address is of this one says
     ``workers_elsewhere = True``: results are then kept in the project's storage, not on this machine's disk.
@@ -484,13 +484,14 @@ def start_driver(plan: Plan, bundle: BundleRef, context: HookContext) -> Cluster
     the driver, which runs ``python *bundle.command`` with the environment of ``context.secrets()`` added to its
     own, in an image that has Scalable with this provider's plugin. That command does all the rest: it fetches
     the bundle, checks its digest, unpacks it, provisions the workers (`provision_cluster` is called there),
-    runs the workflow, mirrors the records, obeys `cancel`, releases everything, and ends. A driver whose workers
-    are told to come to it has its scheduler in its own process (`DriverHome` in `scalable_core.cluster.home`).
+    runs the workflow, mirrors the records, obeys `cancel`, releases everything, and ends. A driver whose
+    workers are told to come to it has its scheduler in its own process (`DriverHome` in
+    `scalable_core.cluster.home`).
 
     The member is tagged with the run as workers are, so that `find_resources` and `release_cluster` know it. It
     needs to be as large as a scheduler and a workflow are, is never bought as spot, and must end, with all that
-    bills for it, when its command ends; at the latest at the run's hard time limit. It ends in peace on SIGTERM:
-    what it has started is released then.
+    bills for it, when its command ends; at the latest at the run's hard time limit. It ends in peace on
+    SIGTERM: what it has started is released then.
 
     Args:
         plan: What will run, with ``detached`` set; its estimate has a line for the driver.

@@ -20,7 +20,7 @@ from scalable_core.types import HookContext, Plan, Problem, WorkerGroup
 from scalable_core.types.units import GIB, format_size
 
 #: Seconds for one part; what takes longer is told, and stops nothing.
-PATIENCE = 6.0
+PATIENCE = 20.0
 #: Seconds by which a clock may be wrong; AWS refuses signatures that are wrong by 300.
 SKEW = 120.0
 #: GiB of the disk of a task; that of a machine is larger.
