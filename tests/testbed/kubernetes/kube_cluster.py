@@ -55,6 +55,16 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def claim_net() -> tuple[int, socket.socket]:
+    """Return the second number of addresses that no other testbed's pods have, and what keeps it so."""
+    for number in range(100, 250, 10):
+        try:
+            return number, socket.create_server((f"127.{number}.255.254", 8786))
+        except OSError:
+            continue
+    raise AssertionError("there are too many testbeds on this machine")
+
+
 class KubernetesCluster:
     """The whole of it, as a context manager; ready when entered.
 
@@ -71,6 +81,7 @@ class KubernetesCluster:
         self.pki = make_pki(folder / "pki")
         names = ("etcd", "peer", "api", "controllers", "scheduler")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self._net, self._claim = claim_net()
         self.server = f"https://127.0.0.1:{self.ports['api']}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._http = urllib3.PoolManager(ca_certs=str(self.pki / "ca.crt"), maxsize=4)
@@ -101,6 +112,7 @@ class KubernetesCluster:
             self._end(name, signal.SIGTERM)
         for name in list(self.processes):
             self._end(name, signal.SIGKILL)
+        self._claim.close()
         shutil.rmtree(self._memory(), ignore_errors=True)
 
     # -- what tests ask for ------------------------------------------------------------------------------
@@ -203,6 +215,7 @@ class KubernetesCluster:
             "name": name,
             "capacity": {"pods": "300", **self.nodes[name]},
             "number": 1 + list(self.nodes).index(name),
+            "net": f"127.{self._net + list(self.nodes).index(name)}",
             "folder": str(self.folder / f"pods-{name}"),
             "cert": str(self.pki / "server.crt"),
             "key": str(self.pki / "server.key"),

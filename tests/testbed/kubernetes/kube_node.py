@@ -1,7 +1,7 @@
 """Stands in for a node: runs the command of each of its pods as a real process with an address of its own.
 
-Usage: kube_node.py '{"server": ..., "ca": ..., "token": ..., "name": ..., "number": ..., "capacity": {...},
-"folder": ..., "cert": ..., "key": ...}'
+Usage: kube_node.py '{"server": ..., "ca": ..., "token": ..., "name": ..., "number": ..., "net": "127.3",
+"capacity": {...}, "folder": ..., "cert": ..., "key": ...}'
 
 What differs from a real node: images are not pulled (one whose name begins with ``missing.invalid`` cannot be),
 there are no limits on memory, and a pod sees the machine's own files: where a word of its command or its
@@ -33,7 +33,7 @@ class Node:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.api = Api(settings["server"], settings["ca"], settings["token"])
         self.name, self.number = settings["name"], settings["number"]
-        self.capacity = settings["capacity"]
+        self.capacity, self.net = settings["capacity"], settings["net"]
         self.folder = Path(settings["folder"])
         self.folder.mkdir(parents=True, exist_ok=True)
         self.pods: dict[str, Pod] = {}
@@ -78,7 +78,7 @@ class Node:
                 pod.end(meta.get("deletionGracePeriodSeconds", 30))
             elif pod is None and document["status"].get("phase") not in ("Succeeded", "Failed"):
                 self._count += 1
-                address = f"127.{self.number}.{self._count // 250}.{self._count % 250 + 1}"
+                address = f"{self.net}.{self._count // 250}.{self._count % 250 + 1}"
                 pod = Pod(self.api, document, address, self.folder, self.name)
                 self.pods[meta["uid"]] = pod
                 pod.start()

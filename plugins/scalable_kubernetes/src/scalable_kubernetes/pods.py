@@ -146,6 +146,7 @@ def sized(group: MemberGroup) -> MemberGroup:
 def _environment(order: Order) -> list[Document]:
     fields = {"POD_IP": "status.podIP", "POD_NAME": "metadata.name"}
     known = {"SCALABLE_SCHEDULER": order.scheduler, "TMPDIR": SCRATCH}
+    known["PYTHONUNBUFFERED"] = "1"  # what a call prints is in the log at once
     return [
         *({"name": k, "valueFrom": {"fieldRef": {"fieldPath": v}}} for k, v in fields.items()),
         *({"name": name, "value": value} for name, value in known.items()),

@@ -102,7 +102,8 @@ class Watch:
             if member.state == "stopped":
                 ended.append(seat)
             elif member.interrupted and seat.state in ("running", "joined"):
-                self._notice(seat, now)
+                if seat.group != SCHEDULER:  # that one cannot hand over to another
+                    self._notice(seat, now)
             elif member.state == "running" and seat.state == "asked":
                 seat.turn("running", now)
             if seat.state == "leaving" and now - seat.since > TELL_AGAIN:
