@@ -48,8 +48,8 @@ def observe(pod: Document, *, now: float, patience: float, hourly: float | None 
         return _stopped(facts, status, ended or {})
     if meta.get("deletionTimestamp"):
         # Another takes its place at once: of a pod on a lost node nobody ever says that it has ended.
-        reason = "its pod is being deleted"
-        return Member(state="stopping", reason=reason, interrupted=True, hourly=hourly, **facts)
+        gone = "its pod is being deleted"
+        return Member(state="stopping", reason=gone, interrupted=True, hourly=hourly, **facts)
     if "running" in own.get("state", {}):
         return Member(state="running", hourly=hourly, **facts)
     state, reason, failure = _waiting(pod, own, now, patience)
