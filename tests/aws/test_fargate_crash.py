@@ -117,6 +117,7 @@ def left_of(bed, project):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_whenever_a_driver_is_killed_down_leaves_nothing(members, drivers):
     """After each call of a whole run in an empty account, carried out but not answered; of every kind."""

@@ -24,6 +24,7 @@ def give_way_out(ec2):
     )
 
 
+@pytest.mark.slow
 class TestAwsClusters(ClusterConformance):
     """Fargate."""
 

@@ -7,6 +7,7 @@ import pytest
 from scalable_core.testing.conformance import ClusterConformance
 
 
+@pytest.mark.slow
 class TestGcpClusters(ClusterConformance):
     """Cloud Run."""
 

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "testbed" / "kubernetes"))
 from kube_cluster import KubernetesCluster, find_programs
 
 
+@pytest.mark.slow
 class TestKubernetesClusters(ClusterConformance):
     """Plain pods of any cluster."""
 

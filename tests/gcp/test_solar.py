@@ -15,6 +15,7 @@ SCALABLE = Path(sys.executable).with_name("scalable")
 SOLAR = Path(__file__).parents[2] / "examples" / "solar"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("transport", ["vpc"])
 def test_the_solar_example_runs_on_its_gcp_target(google, gcs, tmp_path, transport):
