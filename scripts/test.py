@@ -49,7 +49,7 @@ if __name__ == "__main__":
     say("pytest")
     pytest = [str(PYTHON), "-m", "pytest"]
     # Most tests wait for processes; two at a time take little more than half as long.
-    shared = ["-n", "2", "--dist", "loadgroup"]
+    shared = ["-n", "2", "--dist", "loadfile"]
     if (
         subprocess.run([*pytest, *shared, *sys.argv[1:]], cwd=ROOT, check=False).returncode
         == FAILED

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_downstream import build, run
-
 from conftest import ROOT
+from test_downstream import build, run
 
 sys.path.insert(0, str(ROOT / "tests" / "house"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+import socket
 import threading
 from typing import Any
 
@@ -32,7 +33,20 @@ lock = threading.RLock()
 #: Provider (FARGATE, FARGATE_SPOT) to how many tasks it can have at one time; no limit where it is not named.
 capacity: dict[str, int] = {}
 _tokens: dict[str, tuple[str, list[Any]]] = {}
-_addresses = (f"127.{a}.{b}.{c}" for a in range(1, 200) for b in range(256) for c in range(1, 255))
+
+
+def _claim_network() -> tuple[int, socket.socket]:
+    """Return the second number of addresses that no other local AWS uses, and what keeps it so."""
+    for number in range(1, 16):
+        try:
+            return number, socket.create_server((f"127.{number}.255.254", 8786))
+        except OSError:
+            continue
+    raise AssertionError("there are too many of them on this machine")
+
+
+_network, _claim = _claim_network()
+_addresses = (f"127.{_network}.{b}.{c}" for b in range(255) for c in range(1, 255))
 
 
 class Refusal(JsonRESTError):

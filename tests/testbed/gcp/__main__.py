@@ -49,7 +49,7 @@ async def main() -> None:
     environment = {
         name: os.environ[name] for name in ("STORAGE_EMULATOR_HOST",) if name in os.environ
     }
-    host = Host(folder, environment, network=16 + os.getpid() % 200)
+    host = Host(folder, environment, network=16 + os.getpid() % 80)
     world = World(host)
     server = Server(world)
     await server.start(arguments.port)
