@@ -6,7 +6,7 @@ import ast
 import json
 from pathlib import Path
 
-from conftest import EXAMPLES, Run
+from workbench import EXAMPLES, Run
 
 MANIFEST = """\
 version: 1

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import EXAMPLES, ROOT
+from workbench import EXAMPLES, ROOT
 
 MANIFEST = """\
 version: 1

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import EXAMPLES, Run, environment
+from workbench import EXAMPLES, Run, environment
 
 TARGET = """
   campus:

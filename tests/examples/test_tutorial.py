@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from test_downstream import build, run
+from workbench import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "house"))
 

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from scalable_core import types
 
+    Found = Sequence[types.Resource]
+
 SCALABLE_PLUGIN_API = 1
-NAME = "kubernetes"
 
 
 @hookimpl
@@ -35,9 +36,9 @@ def check_target(target: types.Target, context: types.HookContext) -> Sequence[t
 @hookimpl
 def service_profile(target: types.Target) -> types.ServiceProfile:
     """Say how soon pods are there, and how often a Spot node goes."""
-    from scalable_kubernetes.profile import service_profile as profile
+    from scalable_kubernetes import profile
 
-    return profile(target)
+    return profile.service_profile(target)
 
 
 @hookimpl
@@ -45,7 +46,7 @@ def estimate_cost(plan: types.Plan) -> types.CostEstimate:
     """Name everything that will be paid; only the target itself can give prices."""
     from scalable_kubernetes.estimate import cost_estimate
 
-    return cost_estimate(plan, provider=NAME)
+    return cost_estimate(plan, provider="kubernetes")
 
 
 @hookimpl
@@ -61,7 +62,7 @@ def required_permissions(plan: types.Plan) -> types.Policy:
     """Return the Role that is enough."""
     from scalable_kubernetes.permissions import policy
 
-    return policy(plan.target.options.namespace, NAME)
+    return policy(plan.target.options.namespace, "kubernetes")
 
 
 @hookimpl
@@ -81,9 +82,7 @@ def release_cluster(record: types.ClusterRecord, context: types.HookContext) -> 
 
 
 @hookimpl
-def find_resources(
-    target: types.Target, run: str | None, context: types.HookContext
-) -> Sequence[types.Resource]:
+def find_resources(target: types.Target, run: str | None, context: types.HookContext) -> Found:
     """Find owners and pods by their labels."""
     from scalable_kubernetes.release import find
 
