@@ -54,6 +54,9 @@ if __name__ == "__main__":
         subprocess.run([*pytest, *shared, *sys.argv[1:]], cwd=ROOT, check=False).returncode
         == FAILED
     ):
-        # Many tests start processes, and machines are shared. What fails twice fails.
+        # Many tests start processes, and machines are shared. What fails three times fails.
+        again = [*pytest, "--last-failed", "--last-failed-no-failures=none", *sys.argv[1:]]
         say("what has failed is run once more, by itself")
-        run(*pytest, "--last-failed", "--last-failed-no-failures=none", *sys.argv[1:])
+        if subprocess.run(again, cwd=ROOT, check=False).returncode == FAILED:
+            say("what has failed again is run a last time")
+            run(*again)
