@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from slurm import missing_programs, running_slurm
 
 ROOT = Path(__file__).parents[2]
