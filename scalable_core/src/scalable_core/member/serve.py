@@ -11,7 +11,6 @@ cannot be reached any more, this process and its worker end, whatever the worker
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -27,6 +26,8 @@ LOOK_EVERY, LOOKS = 5.0, 3
 
 def main() -> None:
     """Run a worker until it is closed; the exit code is 0 if that was on purpose."""
+    import asyncio
+
     code, order = sys.argv[1], json.loads(sys.argv[2])
     os.environ.update(uncover(dict(os.environ)))
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -105,6 +106,8 @@ def say(**words: Any) -> None:
 
 async def _serve(scheduler: str, options: dict[str, Any]) -> bool:
     """Run a worker to its end; return whether the scheduler or a client has closed it."""
+    import asyncio
+
     from distributed import Nanny
 
     class ServedNanny(Nanny):  # type: ignore[misc,unused-ignore]
@@ -135,6 +138,8 @@ async def _serve(scheduler: str, options: dict[str, Any]) -> bool:
 
 async def _scheduler_gone(scheduler: str) -> None:
     """Return when nothing listens at the scheduler's address; one that is merely busy is not gone."""
+    import asyncio
+
     from distributed.comm import get_address_host_port
 
     host, port = get_address_host_port(scheduler)
