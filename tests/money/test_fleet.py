@@ -13,6 +13,7 @@ from paid_project import record_of, rows_of, runs_of, user_environment
 
 PROVIDER = """\
 import json
+import os
 import attrs
 from scalable_core.hookspecs import hookimpl
 from scalable_core.types import PriceSnapshot, ServiceProfile, option
@@ -61,7 +62,8 @@ def provision_cluster(plan, context):
                 {"since": w.since, "until": w.until, "price": w.price} for w in self.paid_workers()]))
 
     offers = (Offer(name="spot", capacity="spot", hourly=SPOT),)
-    launcher = SubprocessLauncher(context.run_dir / "service", offers=offers)
+    delay = float(os.environ.get("ACME_DELAY", "0"))
+    launcher = SubprocessLauncher(context.run_dir / "service", offers=offers, delay=delay)
     return Telling(plan, launcher, context)
 """
 
@@ -155,3 +157,23 @@ def test_a_fleet_launches_no_more_than_its_budget_pays_and_pays_what_each_launch
     assert {row["price"] for row in rows} == {each["price"] for each in launches} == {30.0}
     assert sum(row["seconds"] for row in rows) == sum(seconds)
     assert sum(row["amount"] for row in rows) == pytest.approx(sum(seconds) * 30.0 / 3600)
+
+
+def test_a_fleet_whose_scheduler_does_not_come_costs_no_more_than_the_budget(
+    project: Path, fleet_environment: dict[str, str]
+) -> None:
+    """What is paid for while it boots counts too: the start is given up in time, and nothing is left."""
+    done = subprocess.run(
+        [sys.executable, "-m", "scalable", "run", "--target", "acme", "--yes", "--budget", "0.30"],
+        cwd=project, env={**fleet_environment, "ACME_DELAY": "600"},
+        capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+
+    assert done.returncode == 75, done.stdout + done.stderr
+    assert "finishing would cost (the cluster was not there yet)" in done.stderr
+    (folder,) = runs_of(project)
+    record = record_of(folder)
+    assert record["status"] == "stopped"
+    assert 0 < record["cost"]["spent"] <= 0.30
+    ledger = [row["what"] for row in rows_of(folder, "ledger")]
+    assert ledger.count("intend") == ledger.count("gone") > 0

@@ -93,6 +93,7 @@ class Governor:
         self.error: BudgetReachedError | None = None
         self._plan, self._run, self._rates, self._profile = plan, run, rates, profile
         self._release = min(RELEASE, profile.boot)
+        self._boot = max(profile.boot, profile.billed_minimum)
         self._client, self._cluster = client, client.cluster
         self._write, self._say, self._progress = write, say, progress
         self._is_kept, self._keep_done = is_kept, keep_done
@@ -107,7 +108,7 @@ class Governor:
         self._projected: float | None = None
         self._written = 0.0
         self._limit: int | None = None
-        self._counted = False
+        self._counted = self._heard = False
         self._done: dict[str, str] = {}
         self._left: Counter[str] = Counter()
         self._rest: float | None = None
@@ -119,6 +120,9 @@ class Governor:
         self._append([first])
         if budget is not None:
             self._limit_growth()
+            threading.Thread(
+                target=self._watch_start, name="scalable-start-governor", daemon=True
+            ).start()
 
     @property
     def spent(self) -> float:
@@ -134,6 +138,7 @@ class Governor:
             moment: Epoch seconds.
         """
         with self._lock:
+            self._heard = True
             changed = self._hear(rows)
             self._count(moment, write=changed)
         if self._budget is not None and self._drain is None:
@@ -178,7 +183,7 @@ class Governor:
         """
         if self.error is None or isinstance(error, KeyboardInterrupt):
             return error
-        return self.error if open_calls(progress.tasks) else error
+        return self.error if open_calls(progress.tasks) or not self._heard else error
 
     def close(self, moment: float, rows: Sequence[Mapping[str, Any]]) -> None:
         """Count to the end.
@@ -205,7 +210,7 @@ class Governor:
             spent=self._meter.spent,
             budget=self._budget,
             rest=self._rest,
-            left=sum(self._left.values()) if stopped else None,
+            left=sum(self._left.values()) if stopped and self._heard else None,
             kept=sum(map(self._is_kept, self._done)) if stopped else None,
             snapshot=self._snapshot,
             comparable=comparable and self._forecast_is_known and bool(self._estimate),
@@ -236,7 +241,8 @@ class Governor:
         self._written = moment
 
     def _append(self, rows: Sequence[CostRow]) -> None:
-        self._write("cost", [_bare(row, self._projected) for row in rows])
+        written = ({**to_data(row), "projected": self._projected} for row in rows)
+        self._write("cost", [{k: v for k, v in row.items() if v is not None} for row in written])
 
     # -- the limit ---------------------------------------------------------------------------------------
 
@@ -252,8 +258,7 @@ class Governor:
         if hasattr(self._cluster, "paid_workers"):
             return 0.0  # they are paid for already
         absent = len(getattr(self._cluster, "plan", ())) - sum(self._meter.workers.values())
-        seconds = max(self._profile.billed_minimum, self._profile.boot)
-        return max(absent, 0) * max(self._rates.workers.values(), default=0.0) * seconds / 3600
+        return max(absent, 0) * max(self._rates.workers.values(), default=0.0) * self._boot / 3600
 
     def _is_reached(self) -> bool:
         """Whether what is left is just enough to end: the calls that run, or all that are known."""
@@ -273,7 +278,6 @@ class Governor:
 
     def _limit_growth(self) -> None:
         """Let the cluster ask for no more workers than can be paid until each has done one call."""
-        now = time.time()
         service = self._profile
         with self._lock:
             seconds = max(service.billed_minimum, service.boot + self._outlook.slowest())
@@ -281,8 +285,8 @@ class Governor:
         dearest = max(self._rates.workers.values(), default=0.0)
         if not dearest:
             return
-        hourly = self._money_left(now) * 3600 / seconds - self._rates.shared
-        limit = max(0, min(math.floor(hourly / dearest), self._plan.maximum))
+        payable = (self._money_left(time.time()) * 3600 / seconds - self._rates.shared) / dearest
+        limit = max(0, min(math.floor(payable), self._plan.maximum))
         if limit != self._limit:
             self._limit = limit
             self._limit_workers(limit)
@@ -302,6 +306,21 @@ class Governor:
         return tasks, known["running"]
 
     # -- the end -----------------------------------------------------------------------------------------
+
+    def _watch_start(self) -> None:
+        """Give up a cluster that has cost the budget before its scheduler was there."""
+        while not self._client.is_connected and not self._closed.wait(0.5):
+            with self._lock:
+                self._ask_cluster()
+                hourly = self._meter.hourly + self._rates.shared
+            if self._money_left(time.time()) <= hourly * (LOOK + self._release) / 3600:
+                text = f"spent {format_usd(self.spent)} of {format_usd(self._budget or 0.0)}"
+                self.error = BudgetReachedError(
+                    f"budget reached: {text} before the cluster was there; no call has run",
+                    cure="give a larger budget, or find out what its start waits for: scalable doctor",
+                )
+                self._client.stop_connecting(self.error)
+                return
 
     def _stop(self) -> None:
         """Hold, let the running calls end, end the others, and see to it that everything is released."""
@@ -360,27 +379,14 @@ class Governor:
             # What is done and not kept has to be done again by a run that goes on with this one.
             again = Counter(t for key, t in self._done.items() if not self._is_kept(key))
             self._left = again + Counter(calls)
-            self._rest = self._cost_of_rest()
+            self._rest = self._outlook.another_run(self._left, boot=self._boot + self._release)
+            if self._rest is None and self._forecast_is_known and self._estimate is not None:
+                self._rest = max(self._estimate - self.spent, 0.0) or None
             error = self._error()
         self.error = error
         self._client.sync(
             self._client.scheduler.scalable_stop, exception=dumps(error), text=repr(error)
         )
-
-    def _cost_of_rest(self) -> float | None:
-        """USD that another run will cost which does what is left, its boots and its end included."""
-        left = sum(self._left.values())
-        planned = {
-            group.name: max(1, min(group.maximum, self._plan.maximum, left))
-            for group in self._plan.groups
-        }
-        rest = self._outlook.rest(self._left, planned)
-        if rest is None:
-            known = self._forecast_is_known and self._estimate is not None
-            return max((self._estimate or 0.0) - self.spent, 0.0) or None if known else None
-        hourly = sum(self._rates.workers.get(name, 0.0) * count for name, count in planned.items())
-        seconds = max(self._profile.boot, self._profile.billed_minimum) + self._release
-        return rest + (hourly + self._rates.shared) * seconds / 3600 + self._rates.once
 
     def _error(self) -> BudgetReachedError:
         left = sum(self._left.values())
@@ -392,9 +398,3 @@ class Governor:
             f"finishing would cost {rest} ({left} call{'s' * (left != 1)} left)",
             cure=f"resume: scalable run --resume {self._run} --budget B",
         )
-
-
-def _bare(row: CostRow, projected: float | None) -> dict[str, Any]:
-    """A row as plain data, without the fields that say nothing."""
-    data = {name: value for name, value in to_data(row).items() if value is not None}
-    return data if projected is None else {**data, "projected": projected}

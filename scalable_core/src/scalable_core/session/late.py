@@ -17,7 +17,7 @@ from distributed import Client  # noqa: TID253
 from distributed.client import _set_global_client  # noqa: TID253
 from distributed.utils import sync  # noqa: TID253
 
-from scalable_core.errors import ClusterError
+from scalable_core.errors import ClusterError, ScalableError
 
 
 class LateScheduler:
@@ -67,6 +67,7 @@ class LateClient(Client):
         self._attach: Callable[[], None] = lambda: None
         self._beginning = threading.Lock()
         self._ending = False
+        self._why: ScalableError | None = None
         self._thread: threading.Thread | None = None
         self._joining: asyncio.Task[Any] | None = None
         self.scheduler: Any
@@ -109,10 +110,15 @@ class LateClient(Client):
         if self._error is not None:
             raise self._error
 
-    def stop_connecting(self) -> None:
-        """Give up what has begun, if it is not done, and begin nothing any more."""
+    def stop_connecting(self, why: ScalableError | None = None) -> None:
+        """Give up what has begun, if it is not done, and begin nothing any more.
+
+        Args:
+            why: The error of what waits; that the run has ended, when nothing is given.
+        """
         with self._beginning:
             self._ending = True
+            self._why = why or self._why
         if self._thread is not None and self._thread is not threading.current_thread():
             if not self._is_open:
                 self.loop.add_callback(self._call_off)
@@ -198,7 +204,7 @@ class LateClient(Client):
             self.scheduler = self.rpc(self.cluster.scheduler_address)
             await self._start()
         except asyncio.CancelledError:
-            raise ClusterError("the run ended before its cluster was there") from None
+            raise self._why or ClusterError("the run ended before its cluster was there") from None
         finally:
             self._joining = None
 

@@ -88,6 +88,25 @@ class Outlook:
             paid = sum(rates.get(name, 0.0) * count * wall for name, count in there.items())
         return paid + self._rates.shared * wall
 
+    def another_run(self, calls: Mapping[str, int], *, boot: float) -> float | None:
+        """Return USD that a run of its own will cost which does these calls; None when no call has ended yet.
+
+        Args:
+            calls: Task to its calls.
+            boot: Seconds that its workers are paid for besides.
+        """
+        count = sum(calls.values())
+        workers = {
+            group.name: max(1, min(group.maximum, self._plan.maximum, count))
+            for group in self._plan.groups
+        }
+        rest = self.rest(calls, workers)
+        if rest is None:
+            return None
+        rates = self._rates
+        hourly = sum(rates.workers.get(name, 0.0) * workers[name] for name in workers)
+        return rest + (hourly + rates.shared) * boot / 3600 + rates.once
+
     def _group(self, task: str) -> str:
         named = self._component.get(task)
         names = [group.name for group in self._plan.groups]

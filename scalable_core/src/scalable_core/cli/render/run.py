@@ -187,7 +187,9 @@ def render_stop(records: Sequence[RunRecord], again: str, look: Look) -> list[st
     cost = records[-1].cost
     assert cost is not None
     spent = sum(record.cost.spent for record in records if record.cost is not None)
-    left = count(cost.left or 0, "task")
+    left = (
+        "the cluster was not there yet" if cost.left is None else f"{count(cost.left, 'task')} left"
+    )
     if cost.rest is None:
         # No call has ended, so with the same again none would either.
         rest, budget = "nobody can say what finishing would cost", 2 * (cost.budget or 0.0)
@@ -195,7 +197,7 @@ def render_stop(records: Sequence[RunRecord], again: str, look: Look) -> list[st
         rest = f"finishing would cost about {format_usd(cost.rest)} more"
         budget = _enough(cost.rest)
     text = f"budget reached: spent {format_usd(spent)} of {format_usd(cost.budget or 0.0)}"
-    text += f"; {rest} ({left} left)"
+    text += f"; {rest} ({left})"
     added = sum(record.workers.get("added", 0) for record in records)
     kept = count((cost.kept or 0) + records[-1].tasks.get("cached", 0), "result")
     lost = records[-1].tasks.get("done", 0) - (cost.kept or 0)
