@@ -298,6 +298,10 @@ class PluginHost:
                     "%s could not be told of the run's end", plugin.entry.label, exc_info=error
                 )
 
+    def can(self, verb: str, provider: str) -> bool:
+        """Return whether a provider implements an optional hook."""
+        return self._answers(verb, self._provider(provider))
+
     def hooks_of(self, plugin: Plugin) -> tuple[str, ...]:
         """Return the names of the hooks that a loaded plugin answers or wraps, sorted."""
         return tuple(sorted(c.name for c in self._pm.get_hookcallers(plugin.module) or ()))

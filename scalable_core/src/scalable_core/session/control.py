@@ -14,6 +14,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,7 @@ from attrs import evolve, frozen
 
 from scalable_core.errors import StorageError
 from scalable_core.records.shared import PREFIX
+from scalable_core.session.limits import DriverLimits
 from scalable_core.session.mirror import mirror_uri
 from scalable_core.session.storage import open_storage
 from scalable_core.types import HookContext, Progress, Storage, to_data
@@ -80,10 +82,15 @@ def request_end(run: str, folder: Path | None, storage: Storage | None, *, what:
 
 
 class Overseer(threading.Thread):
-    """Writes down how far a workflow is, and ends it when that is asked for. A context manager around it.
+    """Writes down how far a workflow is, and ends it when that is asked for, or a limit of its driver is met.
+
+    It is a context manager around the workflow.
 
     Args:
         run: The workflow's invocation.
+
+    Attributes:
+        why: What it ends the workflow for; None while it does not.
     """
 
     def __init__(self, run: Invocation) -> None:
@@ -93,7 +100,8 @@ class Overseer(threading.Thread):
         self._said = Progress()
         self._storage: Storage | None = None
         self._asked = float("-inf")
-        self.request: Request | None = None
+        self._limits = DriverLimits(run.plan.target.options) if run.plan.detached else None
+        self.why: str | None = None
 
     def run(self) -> None:
         """Look now and then."""
@@ -101,9 +109,10 @@ class Overseer(threading.Thread):
             session = self._run.sessions[-1] if self._run.sessions else None
             if session is not None and session.record is not None:
                 self._write_progress(session)
-            self.request = self._look()
-            if self.request is not None:
-                self._end(session)
+            over = self._limits.over(self._said) if self._limits else None
+            self.why = over or self._look()
+            if self.why is not None:
+                self._end(session, self._done.is_set if over is None else lambda: True)
                 return
 
     def __enter__(self) -> Overseer:
@@ -126,12 +135,12 @@ class Overseer(threading.Thread):
         except OSError as error:
             logger.warning("%s cannot be written: %s", session.run_dir / PROGRESS, error)
 
-    def _look(self) -> Request | None:
+    def _look(self) -> str | None:
         folder = self._folder()
         if folder is None:
             return None
         try:
-            return _request((folder / CONTROL).read_bytes())
+            return _asked((folder / CONTROL).read_bytes())
         except OSError:
             pass
         uri = mirror_uri(self._run.plan)
@@ -142,11 +151,9 @@ class Overseer(threading.Thread):
             if self._storage is None:
                 context = HookContext(project=self._run.plan.project.name, run=folder.name)
                 self._storage = open_storage(uri, host=self._run.host, context=context)
-            return _request(self._storage.get(f"{PREFIX}{folder.name}/{CONTROL}"))
+            return _asked(self._storage.get(f"{PREFIX}{folder.name}/{CONTROL}"))
         except (FileNotFoundError, StorageError):
-            return (
-                None  # nobody asks, or the mirror has said already that the storage is out of reach
-            )
+            return None  # nobody asks, or the mirror has said that the storage is out of reach
 
     def _folder(self) -> Path | None:
         if self._run.sessions:
@@ -154,10 +161,10 @@ class Overseer(threading.Thread):
         name = self._run.run_id
         return None if name is None else Path(self._run.plan.stores.records) / name
 
-    def _end(self, session: ScalableSession | None) -> None:
+    def _end(self, session: ScalableSession | None, ending: Callable[[], bool]) -> None:
         if session is not None:
             try:
-                session.drain(str(self.request), self._done.is_set)
+                session.drain(str(self.why), ending)
             except Exception as error:
                 logger.warning("what runs could not be waited for: %r", error)
         main = threading.main_thread().ident
@@ -172,9 +179,9 @@ def write_progress(folder: Path, progress: Progress) -> None:
     aside.replace(folder / PROGRESS)
 
 
-def _request(text: bytes) -> Request | None:
+def _asked(text: bytes) -> str | None:
     try:
         data: dict[str, Any] = json.loads(text)
-        return Request(what=data["what"], by=str(data["by"]), time=float(data["time"]))
+        return str(Request(what=data["what"], by=str(data["by"]), time=float(data["time"])))
     except (ValueError, KeyError, TypeError):
         return None

@@ -17,9 +17,10 @@ from scalable_core.manifest import manifest_text
 from scalable_core.plan import plan_document
 from scalable_core.plugins import PluginHost
 from scalable_core.records import RunFolder, new_run_id
-from scalable_core.records.folder import read_run
+from scalable_core.records.folder import HEARTBEAT, now, read_run
 from scalable_core.records.shared import SharedRecords
 from scalable_core.session import order as orders
+from scalable_core.session.ending import first_line
 from scalable_core.session.invocation import first_record
 from scalable_core.session.mirror import mirror_uri
 from scalable_core.session.order import DRIVER, LOG, Order
@@ -32,6 +33,8 @@ AGREE = ("python", "dask", "distributed", "cloudpickle")
 #: Seconds in which a driver on this machine has to speak up.
 PATIENCE = 60.0
 
+#: What else decides where a run keeps things, so that the driver must know it.
+_SETTINGS = ("SCALABLE_DEFAULT_STORAGE", "SCALABLE_CACHE_REMOTE")
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
 
@@ -82,15 +85,14 @@ def start_detached(
     """
     home = Path(plan.manifest).parent
     here = plan.target.provider == "local"
-    place = _place(plan, here=here)
-    parcel = pack(home, home / ".scalable" / "detached" / ".bundles")
+    place, parcel, script = prepare(plan, workflow, host=host)
     run = new_run_id()
     order = Order(
         run=run,
         digest=parcel.digest,
         key=parcel.key,
         manifest=Path(plan.manifest).name,
-        workflow=_inside(workflow, home, parcel),
+        workflow=script,
         folder=_folder(home),
         target=plan.target.name,
         overlays=plan.overlays,
@@ -99,6 +101,7 @@ def start_detached(
         resumed=resumed,
         lock=plan.lock,
         stores=plan.stores if here else None,
+        copy=mirror_uri(plan),
         versions=local_versions(),
     )
     records = Path(plan.stores.records) / run
@@ -115,13 +118,16 @@ def start_detached(
     record = evolve(
         first_record(plan, run), workflow=str(workflow), arguments=order.arguments, resumed=resumed
     )
+    if not here:  # whose process drives it, the driver will say
+        record = evolve(record, host="", pid=0)
     folder = RunFolder(records, record)
     folder.write_document("plan.json", plan_document(plan))
     folder.write_document(orders.FILE, orders.order_document(order))
     folder.write_text("manifest.yaml", manifest_text(plan.document))
-    shared = mirror_uri(plan)
-    copy = None if shared is None else SharedRecords(
-        records, open_storage(shared, host=host, context=context)
+    if not here:  # what is here is a copy, and never as new as the one in the storage
+        folder.write_document(HEARTBEAT, {"time": time.time()})
+    copy = None if order.copy is None else SharedRecords(
+        records, open_storage(order.copy, host=host, context=context)
     )  # fmt: skip
     if copy is not None:
         copy.send()
@@ -136,13 +142,11 @@ def start_detached(
     try:
         cluster = host.start_driver(plan, bundle, context)
         if cluster is None:
-            raise UsageError(
-                f"target {plan.target.name!r} cannot run a workflow detached: provider "
-                f"{plan.target.provider!r} starts no driver on it",
-                cure="run it attached, without --detach, or on another target",
-            )
+            raise _no_driver(plan)
     except BaseException as error:
-        folder.update(status="failed", error=str(error).splitlines()[0], ended=record.started)
+        folder.update(status="failed", error=first_line(error), ended=now())
+        if copy is not None:
+            copy.send()
         raise
     folder.write_document(DRIVER, to_data(cluster))
     if here:
@@ -152,13 +156,35 @@ def start_detached(
     return Detached(run=run, folder=records, parcel=parcel)
 
 
+def prepare(plan: Plan, workflow: Path, *, host: PluginHost) -> tuple[str, Parcel, str]:
+    """Return where an order for a driver goes, what travels, and which file in it is the workflow.
+
+    Raises:
+        UsageError: The project cannot travel, or the target cannot run a driver.
+    """
+    if not host.can("start_driver", plan.target.provider):
+        raise _no_driver(plan)
+    home = Path(plan.manifest).parent
+    place = _place(plan, here=plan.target.provider == "local")
+    parcel = pack(home, home / ".scalable" / "detached" / ".bundles")
+    return place, parcel, _inside(workflow, home, parcel)
+
+
 def driver_secrets(plan: Plan) -> Mapping[str, str]:
     """Return what the environment of a driver must hold and nobody else may read."""
     from scalable_core.session.storage import worker_secrets
 
     text = Path(plan.manifest).read_text(encoding="utf-8")
-    named = {name: os.environ[name] for name in _VARIABLE.findall(text) if name in os.environ}
-    return {**named, **worker_secrets(plan)}
+    names = {*_VARIABLE.findall(text), *_SETTINGS} & os.environ.keys()
+    return {**{name: os.environ[name] for name in sorted(names)}, **worker_secrets(plan)}
+
+
+def _no_driver(plan: Plan) -> UsageError:
+    return UsageError(
+        f"target {plan.target.name!r} cannot run a workflow detached: provider "
+        f"{plan.target.provider!r} starts no driver on it",
+        cure="run it attached, without --detach, or on another target",
+    )
 
 
 def _place(plan: Plan, *, here: bool) -> str:

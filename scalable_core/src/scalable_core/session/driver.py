@@ -47,6 +47,7 @@ def run_workflow(
     budget: float | None = None,
     resumed: str | None = None,
     run_id: str | None = None,
+    copied: bool = False,
 ) -> RunOutcome:
     """Run a workflow to its end, release everything, and say how it went.
 
@@ -63,6 +64,7 @@ def run_workflow(
         budget: USD at which the run is stopped; None for no limit.
         resumed: The run that this one goes on with, for the record.
         run_id: The id of the first session's run; a new one when None.
+        copied: The caller copies the records of that run to the project's storage.
 
     Raises:
         UsageError: There is no such file.
@@ -84,6 +86,7 @@ def run_workflow(
         budget=budget,
         resumed=resumed,
         run_id=run_id,
+        copied=copied,
     )
     failure: BaseException | None = None
     overseer = Overseer(run)
@@ -148,7 +151,7 @@ def _interrupts(sink: EventSink, overseer: Overseer) -> Iterator[None]:
         nonlocal received
         received += 1
         if received != 2:
-            raise KeyboardInterrupt(*([] if overseer.request is None else [str(overseer.request)]))
+            raise KeyboardInterrupt(*filter(None, [overseer.why]))
         message = "still releasing what the run has started; interrupt once more to give up waiting"
         event = Event(time=time.time(), kind="interrupt.again", message=message)
         # From a thread: this one may hold a lock that the sink needs.

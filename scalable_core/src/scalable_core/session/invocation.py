@@ -34,6 +34,7 @@ class Invocation:
         budget: USD that all its sessions together may cost; None for no limit.
         resumed: The run that this one goes on with.
         run_id: What the first session calls its run; None for a new id.
+        copied: Who runs the workflow copies the records of that run to the project's storage.
         sessions: Those that the workflow has made, in order.
     """
 
@@ -45,6 +46,7 @@ class Invocation:
     budget: float | None = None
     resumed: str | None = None
     run_id: str | None = None
+    copied: bool = False
     sessions: list[ScalableSession] = field(factory=list)
 
     def spent(self, *, but: ScalableSession) -> float:

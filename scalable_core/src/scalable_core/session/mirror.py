@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from scalable_core.records.shared import SharedRecords
+from scalable_core.session.invocation import current
 from scalable_core.session.storage import is_remote, open_storage
 from scalable_core.types import Event
 
@@ -46,14 +47,16 @@ def mirror_uri(plan: Plan) -> str | None:
 def start_mirror(plan: Plan, host: PluginHost, context: HookContext, folder: Path) -> Mirror | None:
     """Begin to copy the records of a run to the project's storage, where they are to be copied.
 
+    The records of a detached run are copied by its driver, from before its session until after.
+
     Args:
         plan: The run's plan.
         host: For the plugin of the storage's scheme.
         context: Of the run; hears what goes wrong.
         folder: The run's folder.
     """
-    uri = mirror_uri(plan)
-    if uri is None:
+    uri, run = mirror_uri(plan), current()
+    if uri is None or (run is not None and run.copied and run.run_id == context.run):
         return None
 
     def say(message: str) -> None:

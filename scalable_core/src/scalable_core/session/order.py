@@ -42,6 +42,7 @@ class Order:
         resumed: The run that this one goes on with.
         lock: Of the manifest as it was read; the driver must read the same.
         stores: Where this machine keeps things, for a driver on it; None for a driver elsewhere.
+        copy: Where the run's records are copied to while it lasts; None when they are not.
         versions: Of what both sides must agree in, by name.
     """
 
@@ -58,6 +59,7 @@ class Order:
     resumed: str | None = None
     lock: str
     stores: Stores | None = None
+    copy: str | None = None
     versions: Mapping[str, str] = {}
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import socket
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -14,14 +18,18 @@ from scalable_core.errors import PlanDriftError, UsageError
 from scalable_core.plugins import PluginHost
 from scalable_core.records import RunFolder
 from scalable_core.records.folder import now, read_run
+from scalable_core.records.shared import fetch_run
+from scalable_core.session import order as orders
 from scalable_core.session import parcel
 from scalable_core.session.detached import local_versions
 from scalable_core.session.ending import first_line, status_of
-from scalable_core.session.invocation import first_record
-from scalable_core.session.order import Order, get_order
+from scalable_core.session.mirror import Mirror
+from scalable_core.session.order import LOG, Order, get_order
 from scalable_core.session.planning import load, make_plan
 from scalable_core.session.storage import open_storage
 from scalable_core.types import HookContext, Plan
+
+logger = logging.getLogger("scalable")
 
 
 @frozen(kw_only=True)
@@ -51,8 +59,12 @@ class Taken:
         return self.project / self.order.folder
 
 
-def take_over(place: str, run: str, *, host: PluginHost, work: Path) -> Taken:
-    """Fetch the order of a run and its project's folder, and lay that out.
+@contextmanager
+def taken_over(place: str, run: str, *, host: PluginHost, work: Path) -> Iterator[Taken]:
+    """Fetch the order of a run and its project's folder, and lay that out; record the run's end at the end.
+
+    As long as this lasts, the records of the run name this process, and are copied to where the order says.
+    What a driver elsewhere writes to its standard output and error is among them.
 
     Args:
         place: Where the order is.
@@ -70,12 +82,20 @@ def take_over(place: str, run: str, *, host: PluginHost, work: Path) -> Taken:
     records = runs / run
     records.mkdir(parents=True, exist_ok=True)
     project = records / "project" if order.stores else work / "project"
-    bundle = records / ".project.zip"
-    with bundle.open("wb") as file:
-        for piece in storage.stream(order.key):
-            file.write(piece)
-    parcel.unpack(bundle, order.digest, project)
-    return Taken(order=order, project=project, records=records, bundle=bundle)
+    taken = Taken(order=order, project=project, records=records, bundle=records / ".project.zip")
+    with ExitStack() as stack:
+        if order.stores is None:
+            fetch_run(storage, run, runs, only={"run.json", orders.FILE})
+        if order.copy is not None:
+            stack.enter_context(_copied(records, order.copy, host))
+        if order.stores is None:
+            stack.enter_context(_written_down(records / LOG))
+        with _accounted(taken):
+            with taken.bundle.open("wb") as file:
+                for piece in storage.stream(order.key):
+                    file.write(piece)
+            parcel.unpack(taken.bundle, order.digest, project)
+            yield taken
 
 
 def make_driver_plan(taken: Taken, *, host: PluginHost) -> Plan:
@@ -107,22 +127,18 @@ def make_driver_plan(taken: Taken, *, host: PluginHost) -> Plan:
             cure="a variable that it uses has another value in the driver's environment",
         )
     plan = make_plan(manifest, host=host, detached=True)
-    stores = order.stores or evolve(plan.stores, records=str(taken.records.parent))
+    runs = taken.records.parent
+    stores = order.stores or evolve(
+        plan.stores, records=str(runs), cache=str(runs.parent / "cache")
+    )
     return evolve(plan, stores=stores)
 
 
 @contextmanager
-def accounted(taken: Taken, plan: Plan | None = None) -> Iterator[None]:
+def _accounted(taken: Taken) -> Iterator[None]:
     """See to it that the run's record names this process, and says how it ended whatever happens inside."""
-    try:
-        record = evolve(read_run(taken.records), status="running", error=None)
-    except OSError:
-        record = None
-    if record is not None:
-        import socket
-
-        record = evolve(record, pid=os.getpid(), host=socket.gethostname())
-        RunFolder(taken.records, record).close()
+    record = evolve(read_run(taken.records), status="running", error=None)
+    RunFolder(taken.records, evolve(record, pid=os.getpid(), host=socket.gethostname())).close()
     failure: BaseException | None = None
     try:
         yield
@@ -130,17 +146,54 @@ def accounted(taken: Taken, plan: Plan | None = None) -> Iterator[None]:
         failure = error
         raise
     finally:
-        close_record(taken, failure, plan)
+        close_record(taken, failure)
 
 
-def close_record(taken: Taken, error: BaseException | None, plan: Plan | None = None) -> None:
-    """Write how the run ended, if nobody has."""
+@contextmanager
+def _copied(records: Path, uri: str, host: PluginHost) -> Iterator[None]:
+    context = HookContext(run=records.name)
+    mirror = Mirror(
+        records, uri, lambda: open_storage(uri, host=host, context=context), logger.warning
+    )
     try:
-        record = read_run(taken.records)
-    except OSError:
-        if plan is None:
-            return
-        record = first_record(plan, taken.order.run)
+        yield
+    finally:
+        mirror.close()
+
+
+@contextmanager
+def _written_down(log: Path) -> Iterator[None]:
+    """Write what this process and its children print into a file too."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    own = {number: os.dup(number) for number in (1, 2)}
+    source, sink = os.pipe()
+    for number in own:
+        os.dup2(sink, number)
+    os.close(sink)
+
+    def carry() -> None:
+        with log.open("ab", buffering=0) as file:
+            while data := os.read(source, 65536):
+                file.write(data)
+                with suppress(OSError):
+                    os.write(own[1], data)
+
+    thread = threading.Thread(target=carry, name="scalable-driver-log", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, kept in own.items():
+            os.dup2(kept, number)
+        thread.join(5)  # a child that lives may hold the other end
+
+
+def close_record(taken: Taken, error: BaseException | None) -> None:
+    """Write how the run ended, if nobody has."""
+    record = read_run(taken.records)
     if record.ended is None:
         folder = RunFolder(taken.records, record)
         text = None if error is None else first_line(error)

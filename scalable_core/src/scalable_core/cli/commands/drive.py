@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from scalable_core.cli.options import common_options
+
+if TYPE_CHECKING:
+    from scalable_core.plugins import PluginHost
+    from scalable_core.session.taking import Taken
 
 
 @click.command
@@ -22,52 +29,66 @@ def command(place: str, run: str, quiet: bool, verbose: int, debug: bool) -> int
     is laid out, the workflow is run in it as `scalable run` does, and the records go where `scalable status`,
     `attach`, `logs` and `report` find them.
     """
-    from scalable_core.cli.display import Lines
+    from scalable_core.cli.failure import report_failure
     from scalable_core.cli.host import make_host, quiet_dask
-    from scalable_core.cli.outcome import report_outcome
-    from scalable_core.cli.terminal import look_of, say
-    from scalable_core.cli.watch import Watch
-    from scalable_core.session.driver import run_workflow
-    from scalable_core.session.taking import (
-        accounted,
-        close_record,
-        make_driver_plan,
-        put_away,
-        take_over,
-    )
+    from scalable_core.cli.terminal import say
+    from scalable_core.session.taking import close_record, put_away, taken_over
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # for who follows what the workflow prints
     host = make_host(quiet=quiet, verbose=verbose, offline=False)
     if not verbose:
         quiet_dask()
-    taken = take_over(place, run, host=host, work=Path.cwd())
-    os.chdir(taken.workdir)
-    look = look_of(sys.stderr)
-    with accounted(taken):
-        plan = make_driver_plan(taken, host=host)
-        with Watch(Lines(look, quiet=quiet)) as watch:
-            outcome = run_workflow(
-                plan,
-                host=host,
-                workflow=taken.workflow,
-                arguments=taken.order.arguments,
-                sink=watch,
-                budget=taken.order.budget,
-                resumed=taken.order.resumed,
-                run_id=run,
-            )
-            watch.finish(outcome.records)
-        code = report_outcome(
-            outcome,
-            watch.elapsed,
-            look,
-            plan=plan,
-            workflow=taken.workflow,
-            here=taken.workdir,
-            quiet=quiet,
-            debug=debug,
-        )
-        close_record(taken, outcome.error)
-    made = put_away(taken)
-    if made:
-        say(f"files of the workflow are in {taken.project}: {', '.join(made[:5])}")
+    with taken_over(place, run, host=host, work=Path.cwd()) as taken:
+        os.chdir(taken.workdir)
+        try:
+            code, failure = _drive(taken, host, quiet=quiet, debug=debug)
+        except Exception as error:  # said here, so that it is in the driver's log
+            code, failure = report_failure(error, sys.argv[1:]), error
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is released; the last words follow
+        close_record(taken, failure)
+        made = put_away(taken)
+        if made:
+            where = f"are in {taken.project}" if taken.order.stores else "go with this machine"
+            say(f"files of the workflow {where}: {', '.join(made[:5])}")
     return code
+
+
+def _drive(
+    taken: Taken, host: PluginHost, *, quiet: bool, debug: bool
+) -> tuple[int, BaseException | None]:
+    """Run the workflow; return the exit code and what went wrong."""
+    from scalable_core.cli.display import Lines
+    from scalable_core.cli.outcome import report_outcome
+    from scalable_core.cli.terminal import look_of
+    from scalable_core.cli.watch import Watch
+    from scalable_core.session.driver import run_workflow
+    from scalable_core.session.limits import end_hard
+    from scalable_core.session.taking import make_driver_plan
+
+    plan, look = make_driver_plan(taken, host=host), look_of(sys.stderr)
+    end_hard(plan.target.options)
+    with Watch(Lines(look, quiet=quiet)) as watch:
+        outcome = run_workflow(
+            plan,
+            host=host,
+            workflow=taken.workflow,
+            arguments=taken.order.arguments,
+            sink=watch,
+            budget=taken.order.budget,
+            resumed=taken.order.resumed,
+            run_id=taken.order.run,
+            copied=True,
+        )
+        watch.finish(outcome.records)
+    code = report_outcome(
+        outcome,
+        watch.elapsed,
+        look,
+        plan=plan,
+        workflow=taken.workflow,
+        here=taken.workdir,
+        quiet=quiet,
+        debug=debug,
+    )
+    return code, outcome.error
