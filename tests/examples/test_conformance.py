@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scalable_core.testing.conformance import OfflineConformance
+from scalable_core.testing.conformance import ClusterConformance, OfflineConformance
 from scalable_core.testing.conformance.release import ReleaseChecks
 
 
@@ -27,6 +27,21 @@ class TestAdopted(OfflineConformance):
     """One small file."""
 
     provider = "adopted"
+
+
+@pytest.mark.slow  # workers and drivers are processes: minutes; test_adopt_a_cluster.py runs a workflow on them
+class TestAdoptedClusters(ClusterConformance):
+    """On processes of this machine."""
+
+    provider = "adopted"
+    component = {"cpus": 1, "memory": "1G"}
+
+    def leftovers(self, run: str) -> tuple[str, ...]:
+        """Processes whose command line has the run's folder."""
+        import psutil
+
+        words = [" ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])]
+        return tuple(each for each in words if str(self.folder) in each and ".driver" not in each)
 
 
 class TestSlurm(OfflineConformance):
