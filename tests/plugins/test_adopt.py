@@ -117,7 +117,7 @@ def test_a_plan_is_warned_of_what_the_cluster_does_not_do(make):
     plan = make({"gpus": 1})
 
     (problem,) = adopt("acme", start).preflight(plan)
-    assert (problem.code, problem.severity) == ("W0402", "warning")
+    assert (problem.code, problem.severity) == ("W0403", "warning")
     assert "does not use the gpus of component 'first'" in problem.message
     assert adopt("acme", start, uses=("gpus",)).preflight(plan) == []
 

@@ -207,7 +207,7 @@ def _estimate(plan: Plan, provider: str, free: str | None) -> CostEstimate:
 def _unseen(plan: Plan, provider: str, uses: tuple[str, ...]) -> list[Problem]:
     return [
         Problem(
-            code="W0402",
+            code="W0403",
             severity="warning",
             where=f"components.{group.name}.{extra}",
             message=f"provider {provider!r} does not use the {extra} of component {group.name!r}",
