@@ -15,6 +15,7 @@ What AWS does not have is below ``/testbed/``:
     POST assassin             {"key": "AKIA...", "after": 7, "pid": 4711}: SIGKILL once that user's 7th call has
                               been carried out, before it is answered; with "at": "ecs:RunTask" only
                               such calls count
+    POST eks                  {"name": ..., "endpoint": ..., "ca": ...}: what answers for a cluster of EKS
     GET  victims              user to the call after which its driver was killed
     GET  processes            ids of the members that are processes
     GET  metadata/<task>      what a container of a task asks about itself
@@ -124,6 +125,7 @@ class LocalAws:
             return registry.answer(path, start)
         if path.startswith("/moto-api"):
             return self._app(environ, start)
+        _sign(environ)
         call = _note(environ)
         with self._lock:
             self.calls.append(call)
@@ -211,6 +213,15 @@ class LocalAws:
         self.calls.clear()
         account.reset()
 
+    def _post_eks(self, order: dict[str, str]) -> None:
+        from moto.eks.models import eks_backends
+
+        for backend in eks_backends["123456789012"].values():
+            for cluster in backend.clusters.values():
+                if cluster.name == order["name"]:
+                    cluster.endpoint = order["endpoint"]
+                    cluster.certificate_authority = {"data": order["ca"]}
+
     def _post_capacity(self, limits: dict[str, int]) -> None:
         ecs.capacity.clear()
         ecs.capacity.update(limits)
@@ -256,6 +267,14 @@ class _Handler(WSGIRequestHandler):
 
     def log(self, *words: Any) -> None:
         pass
+
+
+def _sign(environ: dict[str, Any]) -> None:
+    """Let moto know whose a question to STS is that is signed in its address."""
+    asked = urllib.parse.parse_qs(environ.get("QUERY_STRING", ""))
+    scope = asked.get("X-Amz-Credential", [""])[0]
+    if "/sts/" in scope and "HTTP_AUTHORIZATION" not in environ:
+        environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 Credential={scope}, Signature=x"
 
 
 def _note(environ: dict[str, Any]) -> Call:

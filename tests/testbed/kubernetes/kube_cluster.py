@@ -72,12 +72,21 @@ class KubernetesCluster:
         folder: For certificates, logs and what pods write.
         programs: From `find_programs`.
         nodes: Name of each node to what it has, such as ``{"cpu": "64", "memory": "256Gi"}``.
+        authenticator: URL of who is asked whose a token is that is not of `USERS`; None for nobody.
+        labels: Name of a node to labels that it has beside those of every node.
     """
 
     def __init__(
-        self, folder: Path, programs: dict[str, Path], nodes: dict[str, dict[str, str]]
+        self,
+        folder: Path,
+        programs: dict[str, Path],
+        nodes: dict[str, dict[str, str]],
+        *,
+        authenticator: str | None = None,
+        labels: dict[str, dict[str, str]] | None = None,
     ) -> None:
         self.folder, self.programs, self.nodes = folder, programs, nodes
+        self.authenticator, self.labels = authenticator, labels or {}
         self.pki = make_pki(folder / "pki")
         names = ("etcd", "peer", "api", "controllers", "scheduler")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
@@ -201,6 +210,7 @@ class KubernetesCluster:
             f"--kubelet-client-key={pki / 'server.key'}",
             "--kubelet-preferred-address-types=InternalIP", "--endpoint-reconciler-type=none",
             "--default-unreachable-toleration-seconds=3", "--default-not-ready-toleration-seconds=3",
+            *self._webhook(),
         ])  # fmt: skip
         self.wait_for(self._ready, "the API server")
 
@@ -214,6 +224,7 @@ class KubernetesCluster:
         settings |= {
             "name": name,
             "capacity": {"pods": "300", **self.nodes[name]},
+            "labels": self.labels.get(name, {}),
             "number": 1 + list(self.nodes).index(name),
             "net": f"127.{self._net + list(self.nodes).index(name)}",
             "folder": str(self.folder / f"pods-{name}"),
@@ -229,6 +240,25 @@ class KubernetesCluster:
         self._end(f"node-{name}", None)
 
     # -- inside ------------------------------------------------------------------------------------------
+
+    def _webhook(self) -> list[str]:
+        if self.authenticator is None:
+            return []
+        config = self.folder / "authenticator.kubeconfig"
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "webhook", "cluster": {"server": self.authenticator}}],
+            "contexts": [{"name": "webhook", "context": {"cluster": "webhook", "user": "api"}}],
+            "users": [{"name": "api", "user": {}}],
+            "current-context": "webhook",
+        }
+        config.write_text(json.dumps(document))
+        return [
+            f"--authentication-token-webhook-config-file={config}",
+            "--authentication-token-webhook-version=v1",
+            "--authentication-token-webhook-cache-ttl=1s",
+        ]
 
     def _start_etcd(self) -> None:
         client, peer = (f"http://127.0.0.1:{self.ports[name]}" for name in ("etcd", "peer"))

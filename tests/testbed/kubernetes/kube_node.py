@@ -1,7 +1,7 @@
 """Stands in for a node: runs the command of each of its pods as a real process with an address of its own.
 
 Usage: kube_node.py '{"server": ..., "ca": ..., "token": ..., "name": ..., "number": ..., "net": "127.3",
-"capacity": {...}, "folder": ..., "cert": ..., "key": ...}'
+"capacity": {...}, "labels": {...}, "folder": ..., "cert": ..., "key": ...}'
 
 What differs from a real node: images are not pulled (one whose name begins with ``missing.invalid`` cannot be),
 there are no limits on memory, and a pod sees the machine's own files: where a word of its command or its
@@ -34,6 +34,7 @@ class Node:
         self.api = Api(settings["server"], settings["ca"], settings["token"])
         self.name, self.number = settings["name"], settings["number"]
         self.capacity, self.net = settings["capacity"], settings["net"]
+        self.labels = settings["labels"]
         self.folder = Path(settings["folder"])
         self.folder.mkdir(parents=True, exist_ok=True)
         self.pods: dict[str, Pod] = {}
@@ -50,6 +51,7 @@ class Node:
     def register(self) -> None:
         """Say what there is."""
         labels = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux"}
+        labels |= {"kubernetes.io/arch": "amd64", **self.labels}
         node: dict[str, Any] = {"metadata": {"name": self.name, "labels": labels}}
         if self.number > 1:  # only the first node takes pods that do not ask for another
             taint = {"key": "testbed/node", "value": self.name, "effect": "NoSchedule"}

@@ -22,6 +22,8 @@ from kube_api import Api
 IN_PROCESS = "testbed/in-process"
 #: Seconds between tries to find what a volume needs.
 RETRY = 0.3
+#: Where a pod finds who it is. Its libraries look there themselves, so it has to be there.
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def now() -> str:
@@ -79,6 +81,12 @@ class Pod:
         if image.startswith("missing.invalid"):
             text = f"rpc error: code = NotFound desc = failed to pull {image}: not found"
             self._say("Pending", {"waiting": {"reason": "ErrImagePull", "message": text}})
+            self._tell("Failed", f'Failed to pull image "{image}": {text}')
+            self._tell("Failed", "Error: ErrImagePull")
+            self._ending.wait(RETRY)
+            waits = f'Back-off pulling image "{image}"'
+            self._say("Pending", {"waiting": {"reason": "ImagePullBackOff", "message": waits}})
+            self._tell("BackOff", waits, "Normal")
             return
         self._say("Pending", {"waiting": {"reason": "ContainerCreating"}})
         mounts = self._mount()
@@ -87,6 +95,8 @@ class Pod:
         words = [*self._container.get("command", []), *self._container.get("args", [])]
         environ = self._environ(mounts)
         words = [_inside(word, mounts) for word in words]
+        if SERVICE_ACCOUNT in mounts:
+            words = [*_with_account(mounts[SERVICE_ACCOUNT]), *words]
         since = now()
         limit = self._document["spec"].get("activeDeadlineSeconds")
         try:
@@ -181,6 +191,9 @@ class Pod:
     def _environ(self, mounts: dict[str, str]) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environ = {"PATH": path, "HOME": str(self.folder), "HOSTNAME": self.name}
+        host, _, port = self._api.server.partition("://")[2].partition(":")
+        if SERVICE_ACCOUNT in mounts:
+            environ |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
         fields = {
             "status.podIP": self.address,
             "metadata.name": self.name,
@@ -194,10 +207,28 @@ class Pod:
             for kind, word in (("secret", "secretKeyRef"), ("configmap", "configMapKeyRef")):
                 if word in source:
                     where = f"/api/v1/namespaces/{self.namespace}/{kind}s/{source[word]['name']}"
-                    value = self._api.insist("GET", where)[1]["data"][source[word]["key"]]
+                    data = self._api.insist("GET", where)[1].get("data", {})
+                    if source[word].get("optional") and source[word]["key"] not in data:
+                        break
+                    value = data[source[word]["key"]]
                     value = base64.b64decode(value).decode() if kind == "secret" else value
-            environ[each["name"]] = _inside(value, mounts)
-        return environ
+            else:
+                environ[each["name"]] = _inside(value, mounts)
+        return environ | self._role()
+
+    def _role(self) -> dict[str, str]:
+        """Return what EKS puts into the pods of a service account that has a role of IAM."""
+        name = self._document["spec"].get("serviceAccountName", "default")
+        where = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{name}"
+        meta = {} if name == "default" else self._api.insist("GET", where)[1]["metadata"]
+        role = meta.get("annotations", {}).get("eks.amazonaws.com/role-arn")
+        if role is None:
+            return {}
+        wanted = {"spec": {"audiences": ["sts.amazonaws.com"], "expirationSeconds": 3600}}
+        said = self._api.insist("POST", f"{where}/token", wanted)[1]
+        token = self.folder / "aws-iam-token"
+        token.write_text(said["status"]["token"])
+        return {"AWS_ROLE_ARN": role, "AWS_WEB_IDENTITY_TOKEN_FILE": str(token)}
 
     def _say(self, phase: str, state: dict[str, Any]) -> None:
         running = "running" in state
@@ -232,12 +263,12 @@ class Pod:
             "application/strategic-merge-patch+json",
         )
 
-    def _tell(self, reason: str, message: str) -> None:
+    def _tell(self, reason: str, message: str, kind: str = "Warning") -> None:
         about = {"kind": "Pod", "apiVersion": "v1", "name": self.name, "uid": self.uid}
         event = {
             "metadata": {"generateName": f"{self.name}.", "namespace": self.namespace},
             "involvedObject": {**about, "namespace": self.namespace},
-            "type": "Warning",
+            "type": kind,
             "reason": reason,
             "message": message,
             "firstTimestamp": now(),
@@ -252,6 +283,14 @@ def _inside(word: str, mounts: dict[str, str]) -> str:
         if word == path or word.startswith(f"{path}/"):
             return folder + word[len(path) :]
     return word
+
+
+def _with_account(folder: str) -> list[str]:
+    """Return words before a command that shows it a folder as its service account's, and nobody else."""
+    own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    parent = SERVICE_ACCOUNT.rpartition("/")[0]
+    script = f'mount -t tmpfs tmpfs /run && mkdir -p {parent} && ln -s "$0" {SERVICE_ACCOUNT} && '
+    return ["unshare", *own, "--mount", "--", "sh", "-c", script + 'exec "$@"', folder]
 
 
 class InProcess:

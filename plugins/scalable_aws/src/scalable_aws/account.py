@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scalable_core.errors import ClusterError
@@ -40,8 +42,9 @@ class Account:
 
     @classmethod
     def of(cls, options: AwsOptions) -> Account:
-        """Return the account that a target means."""
-        return cls(options.region, options.profile)
+        """Return the account that a target means; the driver of a detached run has its own role there."""
+        profile = None if "SCALABLE_DRIVER_TASK" in os.environ else options.profile
+        return cls(options.region, profile)
 
     async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """Call an operation, from any event loop, and try again what may pass.
@@ -66,6 +69,27 @@ class Account:
             return await aws.hop(work())
         except Exception as error:
             raise _explain(error, service, operation) from error
+
+    async def identity_url(self, *, expires: int, headers: Mapping[str, str]) -> str:
+        """Return an address at which STS says who we are, to whoever sends these headers along.
+
+        Args:
+            expires: Seconds, as the address says it.
+            headers: Signed with it.
+
+        Raises:
+            CallError: There are no credentials, or they cannot be renewed.
+        """
+        from scalable_aws import client as aws
+
+        async def work() -> str:
+            sts = await aws.client("sts", self.region, self.profile)
+            return await aws.identity_url(sts, expires=expires, headers=headers)
+
+        try:
+            return await aws.hop(work())
+        except Exception as error:
+            raise _explain(error, "sts", "GetCallerIdentity") from error
 
     async def pages(
         self, service: str, operation: str, key: str, **parameters: Any

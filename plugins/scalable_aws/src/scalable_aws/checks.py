@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from scalable_aws.options import AwsOptions, Ec2Options, EksOptions, FargateOptions
 from scalable_aws.sizes import fit, misfit
-from scalable_core.types import Problem, Target
+from scalable_core.types import HookContext, Problem, Target
 from scalable_core.types.units import GIB, MIB, format_duration, format_size
 
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}\Z")
@@ -22,11 +22,10 @@ _ECR = re.compile(r"(\d+)\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com")
 _MOST = {"subnets": 16, "security_groups": 5}
 
 
-def target_problems(target: Target) -> list[Problem]:
+def target_problems(target: Target, context: HookContext) -> list[Problem]:
     """Return everything found; places are relative to the target."""
     options: AwsOptions = target.options
     return [
-        *_kind(target),
         *_place(options),
         *_sizes(options),
         *_disk(options),
@@ -35,14 +34,8 @@ def target_problems(target: Target) -> list[Problem]:
         *_machines(target.cluster_type, options),
         *_names(options),
         *_image(options),
-        *(_cluster(options) if isinstance(options, EksOptions) else ()),
+        *(_cluster(target, context) if isinstance(options, EksOptions) else ()),
     ]
-
-
-def _kind(target: Target) -> Iterator[Problem]:
-    if target.cluster_type not in (None, "fargate", "ec2"):
-        text = f"this version of scalable-aws plans for {target.cluster_type}, and cannot run there yet"
-        yield _warning("W1100", "cluster_type", text)
 
 
 def _place(options: AwsOptions) -> Iterator[Problem]:
@@ -180,11 +173,15 @@ def _image(options: AwsOptions) -> Iterator[Problem]:
         yield _warning("W1115", "image", message, f"copy it to {options.region}")
 
 
-def _cluster(options: EksOptions) -> Iterator[Problem]:
+def _cluster(target: Target, context: HookContext) -> Iterator[Problem]:
     if find_spec("scalable_kubernetes") is None:
         message = "eks needs the dist scalable-kubernetes, which is not installed"
         yield _error("E1116", "cluster_type", message, "pip install 'scalable-aws[eks]'")
-    if options.cluster is None:
+    else:
+        from scalable_aws import eks
+
+        yield from eks.target_problems(target, context)
+    if target.options.cluster is None:
         cure = "write cluster: and the name of the EKS cluster"
         yield _error("E1117", "cluster_type", "eks needs a cluster that exists already", cure)
 

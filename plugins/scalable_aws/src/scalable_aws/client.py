@@ -23,7 +23,7 @@ from aiobotocore.config import AioConfig  # noqa: TID253
 from aiobotocore.session import AioSession, get_session  # noqa: TID253
 from attrs import frozen
 from botocore import exceptions  # noqa: TID253
-from botocore.auth import S3SigV4Auth  # noqa: TID253
+from botocore.auth import S3SigV4Auth, SigV4QueryAuth  # noqa: TID253
 from botocore.awsrequest import AWSRequest  # noqa: TID253
 
 T = TypeVar("T")
@@ -308,6 +308,29 @@ async def send(
         text = (await answer.read()).decode("utf-8", "replace")
         raise ClientError(_parsed(answer, text), method)
     return answer  # type: ignore[no-any-return]
+
+
+async def identity_url(sts: Any, *, expires: int, headers: Mapping[str, str]) -> str:
+    """Return an address at which STS says who has signed it, to whoever sends these headers along.
+
+    Args:
+        sts: The shared client of STS.
+        expires: Seconds, as the address says it.
+        headers: Signed with it.
+
+    Raises:
+        NoCredentialsError: There are none.
+    """
+    signer, region = sts._request_signer, sts.meta.region_name
+    if signer._credentials is None:
+        raise exceptions.NoCredentialsError
+    credentials = await signer._credentials.get_frozen_credentials()
+    # The old global name signs for another region; who checks the address knows the regional ones.
+    root = sts.meta.endpoint_url.replace("//sts.amazonaws.com", f"//sts.{region}.amazonaws.com")
+    question = {"Action": "GetCallerIdentity", "Version": "2011-06-15"}
+    request = AWSRequest("GET", f"{root.rstrip('/')}/", headers=dict(headers), params=question)
+    SigV4QueryAuth(credentials, "sts", region, expires=expires).add_auth(request)
+    return str(request.prepare().url)
 
 
 def _parsed(answer: aiohttp.ClientResponse, text: str) -> dict[str, Any]:

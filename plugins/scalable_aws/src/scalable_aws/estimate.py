@@ -31,6 +31,10 @@ _FREE_DISK = 20 * GIB
 #: Bytes that EKS adds to each pod on Fargate, for kubelet, kube-proxy and containerd, before it rounds up.
 _KUBERNETES = 256 * MIB
 
+#: What the pods of a scheduler and of a driver on EKS ask for, as the kit of scalable-kubernetes makes them.
+SCHEDULER_CPUS, SCHEDULER_GIB = 1.0, 4.0
+DRIVER_CPUS, DRIVER_GIB = 2.0, 8.0
+
 
 def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
     """Return what a plan will cost, line by line, at the list prices of its region.
@@ -59,36 +63,63 @@ def _members(bill: Bill) -> Iterator[CostLine]:
             yield from _fargate_workers(bill, group, spot=bill.spot and bill.kind == "fargate")
     if bill.kind == "ec2":
         yield from _scheduler_instance(bill)
-    elif bill.kind == "fargate" or not bill.options.instance_type:
-        yield from _fargate_scheduler(bill)  # else its pod is on a node that is there anyway
-    if bill.kind == "eks":
-        usual = bill.book.find("eks", "cluster_standard_support")
-        extended = bill.book.find("eks", "cluster_extended_support")
-        note = f"EKS control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it"
-        if extended is not None:
-            note += f", and ${extended.usd:g}/h for a version that is in extended support"
-        yield priced("Cluster fee", "h", bill.wall, usual, note=note)
+    elif bill.kind == "fargate":
+        yield from _fargate_scheduler(bill)
+    else:
+        yield from _eks_scheduler(bill)
+
+
+def _eks_scheduler(bill: Bill) -> Iterator[CostLine]:
+    """Yield the pod with the scheduler: the driver's in a detached run, and else on a node that is there."""
+    asked = bill.options.instance_type
+    if bill.plan.detached and asked:
+        machine, price = cheapest(
+            bill.book, [m for m in bill.book.machines() if m.name == asked], spot=False
+        )
+        share = (
+            1.0 if machine is None else max(DRIVER_CPUS / machine.vcpu, DRIVER_GIB / machine.gib)
+        )
+        note = f"{min(share, 1.0):.3g} of a {asked} x {bill.wall.expected:.4g}h"
+        yield priced("Driver", "h", bill.wall.times(min(share, 1.0)), price, note=note)
+    elif bill.plan.detached:
+        size = fit(DRIVER_CPUS, round(DRIVER_GIB * GIB) + _KUBERNETES)
+        assert size is not None
+        yield from _fargate_member(bill, "Driver", size)
+    elif not asked:
+        size = fit(SCHEDULER_CPUS, round(SCHEDULER_GIB * GIB) + _KUBERNETES)
+        assert size is not None
+        yield from _fargate_member(bill, "Scheduler", size)
+    usual = bill.book.find("eks", "cluster_standard_support")
+    extended = bill.book.find("eks", "cluster_extended_support")
+    note = f"EKS control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it"
+    if extended is not None:
+        note += f", and ${extended.usd:g}/h for a version that is in extended support"
+    yield priced("Cluster fee", "h", bill.wall, usual, note=note)
 
 
 def _fargate_scheduler(bill: Bill) -> Iterator[CostLine]:
     options = bill.options
-    size = fit(options.scheduler_cpu, options.scheduler_mem + _own_memory(bill))
+    size = fit(options.scheduler_cpu, options.scheduler_mem)
     if size is None:
         raise UsageError(
             f"the scheduler of target {bill.plan.target.name!r} does not fit:"
             f" {misfit(options.scheduler_cpu, options.scheduler_mem)}",
             cure="lower scheduler_cpu or scheduler_mem",
         )
+    yield from _fargate_member(bill, "Scheduler", size)
+
+
+def _fargate_member(bill: Bill, whose: str, size: FargateSize) -> Iterator[CostLine]:
     gib, hours = size.memory / GIB, f"{bill.wall.expected:.4g}h"
     yield priced(
-        "Scheduler compute",
+        f"{whose} compute",
         "vCPU-h",
         bill.wall.times(size.cpus),
         fargate_price(bill.book, "vcpu_hour", arm=bill.arm, spot=False),
         note=f"{size.cpus:g} vCPU x {hours}",
     )
     yield priced(
-        "Scheduler memory",
+        f"{whose} memory",
         "GB-h",
         bill.wall.times(gib),
         fargate_price(bill.book, "gb_hour", arm=bill.arm, spot=False),

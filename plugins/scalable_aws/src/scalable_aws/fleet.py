@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scalable_core.errors import NotInThisVersionError
+from scalable_core.errors import UsageError
 from scalable_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 @hookimpl
 def provision_cluster(plan: types.Plan, context: types.HookContext) -> FleetCluster:
     """Start the scheduler of a plan, and return the fleet."""
+    from scalable_aws.plugin import NAME
+
+    if plan.target.cluster_type == "eks":
+        fleet: FleetCluster = eks().provision(plan, context, provider=NAME)
+        return fleet
     from scalable_core.cluster.fleet import FleetCluster
 
     return FleetCluster(plan, launcher_of(plan), context)
@@ -25,6 +30,9 @@ def provision_cluster(plan: types.Plan, context: types.HookContext) -> FleetClus
 @hookimpl
 def release_cluster(record: types.ClusterRecord, context: types.HookContext) -> types.ReleaseReport:
     """Remove a run, or with ``standing`` what stands for all runs."""
+    if record.data.get("cluster_type") == "eks":
+        report: types.ReleaseReport = eks().release(record, context)
+        return report
     from scalable_aws.plugin import NAME
     from scalable_aws.release import release
 
@@ -36,6 +44,9 @@ def find_resources(
     target: types.Target, run: str | None, context: types.HookContext
 ) -> Sequence[types.Resource]:
     """Find what carries the project's tags."""
+    if target.cluster_type == "eks":
+        found: Sequence[types.Resource] = eks().find(target, run, context)
+        return found
     from scalable_aws.release import find
 
     return find(target.options, run, context)
@@ -45,28 +56,37 @@ def find_resources(
 def read_logs(
     record: types.ClusterRecord, member: str | None, follow: bool, context: types.HookContext
 ) -> Iterator[types.LogLine] | None:
-    """Read what members wrote, from CloudWatch."""
+    """Read what members wrote, from CloudWatch, or from a cluster of EKS."""
+    if record.data.get("cluster_type") == "eks":
+        lines: Iterator[types.LogLine] = eks().read_logs(record, member, follow=follow)
+        return lines
     from scalable_aws.logs import read
 
     return read(record, member, follow=follow, context=context)
 
 
 def launcher_of(plan: types.Plan) -> Launcher:
-    """Return the launcher for a plan's kind of cluster.
-
-    Raises:
-        NotInThisVersionError: There is none for it.
-    """
-    kind = plan.target.cluster_type or "fargate"
-    if kind == "fargate":
-        from scalable_aws.fargate import FargateLauncher
-
-        return FargateLauncher(plan.target.options, storage=plan.stores.artifacts)
-    if kind == "ec2":
+    """Return the launcher for a plan's kind of cluster, unless that is one of Kubernetes."""
+    if plan.target.cluster_type == "ec2":
         from scalable_aws.ec2 import Ec2Launcher
 
         return Ec2Launcher(plan.target.options, storage=plan.stores.artifacts)
-    raise NotInThisVersionError(
-        f"this version of scalable-aws can plan target {plan.target.name!r}, and cannot start it yet",
-        cure="use cluster_type: fargate or ec2, or install a later version of scalable-aws",
-    )
+    from scalable_aws.fargate import FargateLauncher
+
+    return FargateLauncher(plan.target.options, storage=plan.stores.artifacts)
+
+
+def eks() -> Any:
+    """Return the module for EKS.
+
+    Raises:
+        UsageError: scalable-kubernetes is not installed.
+    """
+    try:
+        from scalable_aws import eks
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "cluster_type eks needs the dist scalable-kubernetes, which is not installed",
+            cure="pip install 'scalable-aws[eks]'",
+        ) from error
+    return eks

@@ -25,6 +25,11 @@ def resolve_image(
 @hookimpl
 def preflight(plan: types.Plan, context: types.HookContext) -> Sequence[types.Problem]:
     """Ask for identity, permissions, quotas, network, roles and images, all at once."""
+    if plan.target.cluster_type == "eks":
+        from scalable_aws.fleet import eks
+
+        found: Sequence[types.Problem] = eks().preflight(plan, context)
+        return found
     from scalable_aws import preflight
 
     return preflight.preflight(plan, context)
@@ -33,6 +38,11 @@ def preflight(plan: types.Plan, context: types.HookContext) -> Sequence[types.Pr
 @hookimpl
 def required_permissions(plan: types.Plan) -> types.Policy:
     """Say what somebody must be allowed to do."""
+    if plan.target.cluster_type == "eks":
+        from scalable_aws.fleet import eks
+
+        printed: types.Policy = eks().required_permissions(plan, provider="aws")
+        return printed
     from scalable_aws import policy
     from scalable_aws.plugin import NAME
 

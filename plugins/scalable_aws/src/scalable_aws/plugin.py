@@ -33,11 +33,11 @@ def target_options() -> Mapping[str, type]:
 
 
 @hookimpl
-def check_target(target: types.Target) -> Sequence[types.Problem]:
+def check_target(target: types.Target, context: types.HookContext) -> Sequence[types.Problem]:
     """Check sizes, names and options that exclude each other."""
     from scalable_aws.checks import target_problems
 
-    return target_problems(target)
+    return target_problems(target, context)
 
 
 @hookimpl

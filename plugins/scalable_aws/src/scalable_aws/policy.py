@@ -83,6 +83,11 @@ def grants(plan: Plan) -> Iterator[Grant]:
     options: AwsOptions = plan.target.options
     scope = _Scope(plan.project.name, options)
     machines = plan.target.cluster_type == "ec2"
+    if plan.target.cluster_type == "eks":  # the rest is a matter of the cluster's own Role
+        yield from _cluster(scope, plan.target.options)
+        yield from _images(plan, scope)
+        yield from _storage(plan, scope)
+        return
     yield _look()
     yield from _images(plan, scope)
     yield from _storage(plan, scope)
@@ -111,6 +116,13 @@ class _Scope:
     def own(self) -> dict[str, dict[str, str]]:
         """The condition that something carries the project's tag."""
         return {"StringEquals": {f"aws:ResourceTag/{PROJECT}": self.project}}
+
+
+def _cluster(scope: _Scope, options: AwsOptions) -> Iterator[Grant]:
+    name = getattr(options, "cluster", None) or "*"
+    arn = scope.arn("eks", f"cluster/{name}")
+    yield Grant(name="FindCluster", actions=("eks:DescribeCluster",), resources=(arn,))
+    yield Grant(name="Look", actions=("iam:GetRole", "iam:SimulatePrincipalPolicy"))
 
 
 def _look() -> Grant:

@@ -6,11 +6,13 @@ function that gives a token.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
 import os
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from scalable_core.errors import ClusterError
 
 #: Where a pod finds its own credentials.
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+#: In the pod of a detached run's driver: its address.
+DRIVER_HOST = "SCALABLE_DRIVER_HOST"
 
 
 @frozen(kw_only=True)
@@ -42,16 +46,23 @@ class Access:
 def find_access(kubeconfig: str | None, context: str | None, folder: Path) -> Access:
     """Return the access that a target names, else the pod's own, else the kubeconfig's current context.
 
+    In the pod of a driver it is always the pod's own: a kubeconfig is for who is outside.
+
     Args:
         kubeconfig: Its path; None for where kubectl would look.
         context: Its name; None for the current one.
         folder: Where a relative path starts.
     """
     here = kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ
-    if here and (SERVICE_ACCOUNT / "token").exists():
+    if is_driver() or (here and (SERVICE_ACCOUNT / "token").exists()):
         return from_pod()
     path = None if kubeconfig is None else str(folder / Path(kubeconfig).expanduser())
     return from_kubeconfig(path, context)
+
+
+def is_driver() -> bool:
+    """Whether this process is in the pod of a detached run's driver."""
+    return DRIVER_HOST in os.environ
 
 
 def from_kubeconfig(path: str | None, context: str | None) -> Access:
@@ -125,9 +136,11 @@ def from_endpoint(
     return Access(connect=connect, name=server, inside=inside, renew=renew)
 
 
+@lru_cache
 def _ca_file(ca: str) -> str:
     pem = ca.encode() if "BEGIN CERTIFICATE" in ca else base64.b64decode(ca)
     handle, name = tempfile.mkstemp(prefix="scalable-ca-", suffix=".pem")
     with contextlib.closing(os.fdopen(handle, "wb")) as file:
         file.write(pem)
+    atexit.register(Path(name).unlink, missing_ok=True)
     return name

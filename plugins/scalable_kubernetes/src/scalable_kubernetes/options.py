@@ -33,6 +33,11 @@ class KubernetesOptions:
         default=None, help="Path of the kubeconfig; as kubectl finds it when left out."
     )
     image: str | None = option(default=None, help="Container image of components that name none.")
+    base_image: str = option(
+        default="python:{python}-slim",
+        help="Image of components that have none: Python alone, of the same version as here; the packages of"
+        " this environment are brought to it.",
+    )
     worker_cpu: float | None = option(
         default=None, quantity="cpus", unit=1.0, help="CPUs of components that set none."
     )
@@ -60,8 +65,19 @@ class KubernetesOptions:
     spot: bool = option(
         default=False, help="Places workers on Spot nodes, as GKE and EKS label them."
     )
+    spot_fallback: bool = option(
+        default=True, help="Places workers on other nodes where there is no Spot node for them."
+    )
     worker_service_account: str | None = option(
         default=None, help="Service account that the work has."
+    )
+    driver_service_account: str | None = option(
+        default=None,
+        help="Service account of the driver of a detached run, bound to the printed Role.",
+    )
+    driver_image: str | None = option(
+        default=None,
+        help="Image with scalable for the driver of a detached run; the workers' when left out.",
     )
     env: Mapping[str, str | Secret] = option(
         factory=dict, help="Environment variables of every worker; a component's own come on top."

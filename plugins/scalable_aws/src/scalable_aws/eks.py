@@ -1,0 +1,154 @@
+"""Targets with ``cluster_type: eks``: pods as on every Kubernetes, by the kit of scalable-kubernetes.
+
+It is imported only where somebody asks for EKS: scalable-aws alone does without that kit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from scalable_aws.eks_access import Place, find_access
+from scalable_aws.options import EksOptions
+from scalable_core.types import (
+    BundleRef,
+    ClusterRecord,
+    HookContext,
+    LogLine,
+    Plan,
+    Policy,
+    Problem,
+    ReleaseReport,
+    Resource,
+    Target,
+)
+from scalable_kubernetes.options import KubernetesOptions
+
+if TYPE_CHECKING:
+    from scalable_core.cluster.fleet import FleetCluster
+
+#: Labels that all nodes have, for what is said of machines.
+ARCHITECTURE, INSTANCE_TYPE = "kubernetes.io/arch", "node.kubernetes.io/instance-type"
+#: What the kit finds in options that this plugin has looked at before.
+_LOOKED_AT = {"W1303", "E1303", "E1304", "W1305", "E1306"}
+#: The kit's names of options that have another name here.
+_NAMES = {"env": "environment", "labels": "tags"}
+
+
+def pod_options(options: EksOptions) -> KubernetesOptions:
+    """Return what a target says of its pods, in the words of the kit.
+
+    Both spellings of Spot nodes are the kit's: ``eks.amazonaws.com/capacityType`` of managed groups, and
+    ``karpenter.sh/capacity-type``.
+    """
+    machines = {ARCHITECTURE: "arm64" if options.architecture == "arm64" else "amd64"}
+    if options.instance_type is not None:
+        machines[INSTANCE_TYPE] = options.instance_type
+    capacity = options.capacity or ("spot_with_fallback" if options.spot else "on-demand")
+    return KubernetesOptions(
+        namespace=options.namespace,
+        image=options.image,
+        worker_cpu=options.worker_cpu,
+        worker_mem=options.worker_mem,
+        resources=options.resources,
+        n_workers=options.n_workers,
+        min_workers=options.min_workers,
+        adaptive=options.adaptive,
+        spot=capacity != "on-demand",
+        spot_fallback=capacity == "spot_with_fallback",
+        worker_service_account=options.worker_service_account,
+        driver_service_account=options.driver_service_account,
+        driver_image=options.driver_image,
+        env=options.environment,
+        node_selector={**machines, **options.node_selector},
+        tolerations=options.tolerations,
+        labels=options.tags,
+        annotations=options.annotations,
+        priority_class=options.priority_class,
+        image_pull_secrets=options.image_pull_secrets,
+        volumes=options.volumes,
+        pod_template=options.pod_template,
+        schedule_timeout=options.schedule_timeout,
+        idle_timeout=options.idle_timeout,
+        max_lifetime=options.max_lifetime,
+    )
+
+
+def target_problems(target: Target, context: HookContext) -> Iterator[Problem]:
+    """Yield what the kit finds wrong in a target, under the names that its options have here."""
+    from scalable_kubernetes.checks import target_problems
+
+    pods = evolve(target, options=pod_options(target.options))
+    for problem in target_problems(pods, context.workdir):
+        if problem.code not in _LOOKED_AT:
+            first, dot, rest = (problem.where or "").partition(".")
+            yield evolve(problem, where=_NAMES.get(first, first) + dot + rest)
+
+
+def preflight(plan: Plan, context: HookContext) -> list[Problem]:
+    """Ask AWS who we are and where the cluster is, and the cluster what it thinks of the plan."""
+    from scalable_aws.eks_preflight import look
+
+    return look(plan, pod_options(plan.target.options), context)
+
+
+def required_permissions(plan: Plan, *, provider: str) -> Policy:
+    """Say what AWS and the cluster must allow."""
+    from scalable_aws.eks_preflight import policies
+
+    return policies(plan, provider=provider)
+
+
+def provision(plan: Plan, context: HookContext, *, provider: str) -> FleetCluster:
+    """Start the scheduler of a plan in the namespace of its target.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or takes no pods.
+    """
+    from scalable_kubernetes.provision import start_fleet
+
+    place = Place.of(plan.target.options)
+    options = pod_options(plan.target.options)
+    return start_fleet(plan, context, options, find_access(place), place.data, provider)
+
+
+def start_driver(
+    plan: Plan, bundle: BundleRef, context: HookContext, *, provider: str
+) -> ClusterRecord:
+    """Start a Job that runs the workflow where its workers are."""
+    from scalable_kubernetes.driver import start_with
+
+    place = Place.of(plan.target.options)
+    options = pod_options(plan.target.options)
+    access = find_access(place)
+    return start_with(plan, bundle, context, options, access, place.data, provider)
+
+
+def release(record: ClusterRecord, context: HookContext) -> ReleaseReport:
+    """Remove what a run has left in the cluster that its record names."""
+    from scalable_kubernetes.release import release_with
+
+    return release_with(record, context, find_access(place_of(record)))
+
+
+def find(target: Target, run: str | None, context: HookContext) -> list[Resource]:
+    """Return what is there of a project, or of one of its runs."""
+    from scalable_kubernetes.release import find_with
+
+    options: EksOptions = target.options
+    return find_with(find_access(Place.of(options)), options.namespace, run, context)
+
+
+def read_logs(record: ClusterRecord, member: str | None, *, follow: bool) -> Iterator[LogLine]:
+    """Yield the lines of a run's pods."""
+    from scalable_kubernetes.logs import read_with
+
+    return read_with(record, member, find_access(place_of(record)), follow=follow)
+
+
+def place_of(record: ClusterRecord) -> Place:
+    """Return the cluster that a record names."""
+    names = ("region", "profile", "cluster")
+    return Place(**{name: record.data[name] for name in names})
