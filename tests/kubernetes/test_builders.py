@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scalable_core.cluster.launcher import Limits, MemberGroup
 from scalable_core.errors import UsageError
 from scalable_kubernetes import builders
-from scalable_kubernetes.builders import Scene, label_value, pod_name, slug
+from scalable_kubernetes.builders import Scene, label_value, pod_name, slug, stem
 from scalable_kubernetes.mounts import mount_volumes
 from scalable_kubernetes.options import KubernetesOptions
 from scalable_kubernetes.permissions import role
@@ -193,13 +193,15 @@ def test_a_mount_that_means_nothing_is_refused_with_what_to_write(source, place,
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
-def test_names_and_labels_are_allowed_whatever_a_project_is_called(run, member):
-    """And two members of one run never share a name because theirs were cleaned."""
-    name = pod_name(run, member)
+def test_names_and_labels_are_allowed_whatever_a_project_is_called(run, group):
+    """And two groups of a run never share a name because theirs were cleaned; a short name finds the whole."""
+    name = f"{stem(run, group)}-12345"
+    assert pod_name(run, f"{group}-12345") == name
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name)
     assert len(f"scalable-{slug(run)}") <= 63
     assert len(name) <= 63
-    assert re.fullmatch(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", label_value(member))
-    assert len(label_value(member)) <= 63
-    if member != "x":
-        assert pod_name(run, member) != pod_name(run, "x")
+    assert re.fullmatch(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", label_value(group))
+    assert len(label_value(group)) <= 63
+    if group != "x":
+        assert stem(run, group) != stem(run, "x")
+    assert pod_name(run, "scheduler") == f"{stem(run, 'scheduler')}-0"

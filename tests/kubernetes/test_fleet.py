@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -56,7 +57,8 @@ def test_two_components_grow_from_nothing_and_go_again_and_no_result_is_lost(
     futures = client.map(square, range(60), resources=here)
     large = client.submit(size, resources={"component:large": 0.0})
     name, memory = large.result(timeout=120)
-    assert (name.rpartition("-")[0], memory) == ("large", 8 * 2**30)
+    assert memory == 8 * 2**30
+    assert "-large-" in name
     most = 0
     while not all(future.done() for future in futures):
         most = max(most, len(fleet.scheduler_info["workers"]))
@@ -76,14 +78,15 @@ def test_two_components_grow_from_nothing_and_go_again_and_no_result_is_lost(
     wait_until(lambda: len(kubernetes.pods(namespace)) == 1)  # the scheduler alone
 
 
-def test_the_name_of_a_pod_says_whose_worker_it_is(kubernetes, namespace, make_plan, start):
-    """It is the worker's name behind that of the run, and a label has it alone; everything has one owner."""
+def test_the_name_of_a_pod_is_that_of_its_worker(kubernetes, namespace, make_plan, start):
+    """Who sees one in Dask's dashboard finds it with kubectl; everything has one owner."""
     fleet, client = start(make_plan(2), workers=2)
 
     names = {worker["name"] for worker in client.scheduler_info()["workers"].values()}
     short = fleet.fleet.run[len("run-20260101-000000-") :]
     pods = {pod["metadata"]["name"]: pod for pod in kubernetes.pods(namespace)}
-    assert set(pods) == {f"{short}-{name}" for name in [*names, "scheduler-0"]}
+    assert names == {f"{short}-analysis-0", f"{short}-analysis-1"}
+    assert set(pods) == {*names, f"{short}-scheduler-0"}
     owners = {pod["metadata"]["ownerReferences"][0]["name"] for pod in pods.values()}
     assert owners == {f"scalable-{short}"}
 
@@ -170,6 +173,32 @@ def test_the_workers_of_a_lost_node_are_replaced_on_another(
     finally:
         kubernetes.start_node("n2")
         kubernetes.wait_for(lambda: kubernetes.node_ready("n2"), "node n2")
+
+
+def test_the_node_of_the_scheduler_is_lost_and_the_run_ends_with_that_sentence(
+    kubernetes, namespace, make_plan, start, wait_until, tmp_path, monkeypatch
+):
+    """Long before any deadline; and closing leaves nothing."""
+    monkeypatch.setattr("scalable_kubernetes.observe.SILENT", 4.0)
+    monkeypatch.setattr("scalable_kubernetes.removal.STRUCK_OFF", 2.0)
+    bears = {"key": "testbed/node", "operator": "Equal", "value": "n2", "effect": "NoSchedule"}
+    spec = {"nodeSelector": {"kubernetes.io/hostname": "n2"}, "tolerations": [bears]}
+    (tmp_path / "pod.yaml").write_text(json.dumps({"spec": spec}))
+    fleet, client = start(make_plan(1, pod_template="pod.yaml"), workers=1)
+    (pod,) = [
+        each for each in kubernetes.pods(namespace) if "-scheduler-" in each["metadata"]["name"]
+    ]
+    assert pod["spec"]["nodeName"] == "n2"
+    try:
+        kubernetes.lose_node("n2")
+        failure = wait_until(lambda: fleet.failure)
+        assert "its node n2 does not answer any more" in failure.message
+        client.close()
+        fleet.close()
+    finally:
+        kubernetes.start_node("n2")
+        kubernetes.wait_for(lambda: kubernetes.node_ready("n2"), "node n2")
+    assert kubernetes.pods(namespace) == []
 
 
 def test_who_has_no_certificate_of_the_run_gets_nowhere(kubernetes, make_plan, start):

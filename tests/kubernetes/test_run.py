@@ -160,3 +160,66 @@ def test_logs_are_followed_until_the_run_ends(folder, kubernetes, namespace):
     finally:
         driver.kill()
         driver.wait()
+
+
+KEPT = """\
+import os, sys, time
+from pathlib import Path
+from scalable import ScalableSession
+
+def prepare(x, marks):
+    with open(marks, "a") as file:
+        file.write(f"{x}\\n")
+    return 2 * x
+
+def solve(values, flag):
+    while not os.path.exists(flag):
+        time.sleep(0.1)
+    return sum(values)
+
+if __name__ == "__main__":
+    here = Path(__file__).parent.resolve()
+    with ScalableSession.from_yaml(here / "scalable.yaml") as client:
+        first = client.gather(client.map(prepare, range(6), marks=str(here / "marks"), task="prepare"))
+        (here / "here").touch()
+        print("RESULT", client.submit(solve, first, str(here / "flag"), task="solve").result())
+"""
+
+
+@pytest.mark.slow
+def test_the_node_of_the_scheduler_is_lost_and_the_run_is_resumed(
+    target, kubernetes, namespace, tmp_path
+):
+    """Who waits hears why in one sentence; nothing is left; what was kept is not computed again."""
+    bears = {"key": "testbed/node", "operator": "Equal", "value": "n2", "effect": "NoSchedule"}
+    spec = {"nodeSelector": {"kubernetes.io/hostname": "n2"}, "tolerations": [bears]}
+    (tmp_path / "pod.yaml").write_text(json.dumps({"spec": spec}))
+    more = target("n_workers: 1\n    pod_template: pod.yaml")
+    tasks = "components:\n  small: {cpus: 1, memory: 1G}\n"
+    tasks += "tasks:\n  prepare: {component: small, cache: true}\n  solve: {component: small}\n"
+    (tmp_path / "scalable.yaml").write_text(MANIFEST + more + tasks)
+    (tmp_path / "workflow.py").write_text(KEPT)
+
+    words = [SCALABLE, "run", "--target", "there", "--yes"]
+    driver = subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        kubernetes.wait_for((tmp_path / "here").exists, "the first results", timeout=150)
+        kubernetes.lose_node("n2")
+        said, _ = driver.communicate(timeout=200)
+    finally:
+        driver.kill()
+        driver.wait()
+        kubernetes.start_node("n2")
+        kubernetes.wait_for(lambda: kubernetes.node_ready("n2"), "node n2")
+    assert driver.returncode == 3, said
+    assert "its node n2 does not answer any more" in said
+    assert "Traceback" not in said
+    assert kubernetes.pods(namespace) == []
+
+    (run,) = json.loads(scalable("runs", "--json", cwd=tmp_path))["runs"]
+    (tmp_path / "flag").touch()
+    said = scalable("run", "--target", "there", "--yes", "--resume", run["run"], cwd=tmp_path)
+    assert "RESULT 30" in said
+    assert sorted((tmp_path / "marks").read_text().split()) == list("012345")

@@ -6,12 +6,14 @@ import json
 
 import pytest
 import urllib3
+from attrs import evolve
 
 from scalable_core.errors import ClusterError, NoCapacityError
 from scalable_core.types import HookContext
 from scalable_kubernetes.access import from_endpoint
 from scalable_kubernetes.permissions import RIGHTS, role
 from scalable_kubernetes.preflight import look
+from scalable_kubernetes.troubles import last_words
 
 
 @pytest.fixture
@@ -119,29 +121,74 @@ def test_a_quota_that_is_used_up_says_so_and_the_run_goes_on_with_what_it_has(
 
 
 def test_an_image_that_cannot_be_pulled_ends_the_run_with_its_name(make_plan, start, monkeypatch):
-    """With what the node has said, before anybody has waited long."""
-    monkeypatch.setattr("scalable_kubernetes.observe.IMAGE_PATIENCE", 1.0)
+    """With what the node has said of the pull: its status says only that it waits before the next."""
+    monkeypatch.setattr("scalable_kubernetes.observe.IMAGE_PATIENCE", 3.0)
+    monkeypatch.setattr("scalable_kubernetes.launcher.SAY_AFTER", 0.5)
     plan = make_plan(1)
-    from attrs import evolve
-
     groups = tuple(evolve(group, image="missing.invalid/model:1") for group in plan.groups)
-    with pytest.raises(ClusterError, match=r"ErrImagePull: .*missing\.invalid/model:1"):
+    with pytest.raises(ClusterError, match=r"ImagePullBackOff: Failed to pull .*NotFound"):
         start(evolve(plan, groups=groups))
+
+
+def test_a_volume_that_is_not_there_is_named_by_what_the_node_says(
+    make_plan, start, monkeypatch, wait_until
+):
+    """Only events tell; at once as an event of the run, and as the reason when there is no hope any more."""
+    monkeypatch.setattr("scalable_kubernetes.launcher.SAY_AFTER", 0.5)
+    monkeypatch.setattr("scalable_kubernetes.troubles.ASK_EVERY", 1.0)
+    plan = make_plan(1, schedule_timeout=5.0)
+    groups = tuple(evolve(g, mounts={"configmap:nowhere": "/etc/model"}) for g in plan.groups)
+    fleet, client = start(evolve(plan, groups=groups))
+    call = client.submit(abs, -1)
+
+    (text,) = wait_until(lambda: fleet.sink.texts("worker.waits"))[:1]
+    assert text.startswith(f"{fleet.members('analysis')[0]} waits: FailedMount: MountVolume.SetUp")
+    assert 'configmap "nowhere" not found' in text
+    with pytest.raises(ClusterError, match=r'it cannot start: FailedMount.*"nowhere" not found'):
+        call.result(timeout=90)
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [
+        ("oom", "it has used more memory than its pod may"),
+        ("evicted", "its node has evicted it: The node was low on resource: ephemeral-storage"),
+    ],
+)
+def test_a_pod_that_is_ended_says_why_and_another_does_its_work(
+    make_plan, start, wait_until, mark, words
+):
+    """Whether the kernel or its node has ended it."""
+    fleet, client = start(make_plan(1), workers=1)
+
+    def end(mark):
+        import os
+        import signal
+        import threading
+        from pathlib import Path
+
+        Path(mark).write_text("The node was low on resource: ephemeral-storage.")
+        threading.Timer(0.3, os.kill, (os.getppid(), signal.SIGKILL)).start()
+
+    (victim,) = fleet.members("analysis")
+    client.run(end, mark)
+    (text,) = wait_until(lambda: fleet.sink.texts("worker.lost"))
+    assert text.startswith(f"{victim} ended: {words}")
+    assert "exit code 137" in text
+    assert client.submit(abs, -2).result(timeout=90) == 2
 
 
 def test_a_pod_that_no_node_takes_says_what_the_scheduler_says(
     kubernetes, make_plan, start, monkeypatch, wait_until
 ):
     """At once as an event, and as the reason when there is no hope any more."""
-    from attrs import evolve
-
     monkeypatch.setattr("scalable_kubernetes.launcher.SAY_AFTER", 0.5)
     plan = make_plan(1, schedule_timeout=6.0)
     groups = tuple(evolve(group, cpus=900.0) for group in plan.groups)
     fleet, _ = start(evolve(plan, groups=groups))
 
     (text,) = wait_until(lambda: fleet.sink.texts("worker.waits"))
-    assert text.startswith("analysis-0 waits: 0/2 nodes are available:")
+    assert text.startswith(f"{fleet.members('analysis')[0]} waits: 0/2 nodes are available:")
     assert "Insufficient cpu" in text
     short = wait_until(lambda: fleet.sink.texts("fleet.short"))[0]
     assert "no node takes it: 0/2 nodes are available" in short
@@ -202,8 +249,6 @@ def test_a_namespace_that_is_not_there_and_a_server_that_is_not_there_are_said(
     kubernetes, make_plan, start
 ):
     """Each with what to do about it."""
-    from attrs import evolve
-
     plan = make_plan(1)
     options = evolve(plan.target.options, namespace="nowhere")
     plan = evolve(plan, target=evolve(plan.target, options=options))
@@ -214,3 +259,21 @@ def test_a_namespace_that_is_not_there_and_a_server_that_is_not_there_are_said(
     plan = evolve(plan, target=evolve(plan.target, options=options))
     with pytest.raises(ClusterError, match="does not lead to a cluster"):
         start(plan)
+
+
+def test_the_last_word_of_events_counts_and_a_pull_that_failed_longer_than_its_next_try():
+    """What was wrong and has passed is not said any more."""
+    pulled = [
+        {"reason": "Failed", "type": "Warning", "message": "Failed to pull: not found"},
+        {"reason": "Failed", "type": "Warning", "message": "Error: ErrImagePull"},
+        {"reason": "BackOff", "type": "Normal", "message": "Back-off pulling image"},
+    ]
+    mount = {"reason": "FailedMount", "type": "Warning", "message": "no secret"}
+    timed = [{**each, "lastTimestamp": f"2026-01-01T00:00:0{i}Z"} for i, each in enumerate(pulled)]
+    mount["lastTimestamp"] = "2025-12-31T00:00:00Z"
+
+    assert last_words([]) is None
+    assert last_words([*timed, mount]) == "Failed to pull: not found"
+    assert last_words([mount]) == "FailedMount: no secret"
+    pulling = {"reason": "Pulling", "type": "Normal", "message": "Pulling image"}
+    assert last_words([mount, {**pulling, "eventTime": "2026-01-01T00:00:00.000000Z"}]) is None

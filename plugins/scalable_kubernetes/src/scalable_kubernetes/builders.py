@@ -84,13 +84,22 @@ def label_value(text: str) -> str:
     return f"{clean or 'x'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def pod_name(run: str, member: str) -> str:
-    """Return the name of the pod of a member, which is the name of its worker behind that of the run."""
-    clean = re.sub(r"[^a-z0-9]+", "-", member.lower()).strip("-")
-    same = clean == member and 0 < len(clean) <= 28
+def stem(run: str, group: str) -> str:
+    """Return what the names of a group's pods, which are those of Dask's workers, begin with before a number.
+
+    Names are unique in a namespace, so that of the run comes first.
+    """
+    clean = re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")
+    same = clean == group and 0 < len(clean) <= 24
     if not same:
-        clean = f"{clean[:19].strip('-') or 'x'}-{hashlib.sha256(member.encode()).hexdigest()[:8]}"
+        clean = f"{clean[:15].strip('-') or 'x'}-{hashlib.sha256(group.encode()).hexdigest()[:8]}"
     return f"{slug(run)}-{clean}"
+
+
+def pod_name(run: str, member: str) -> str:
+    """Return the whole name of a member for which people wrote a short one, such as ``analysis-3``."""
+    group, _, number = member.rpartition("-")
+    return f"{stem(run, group)}-{number}" if number.isdigit() else f"{stem(run, member)}-0"
 
 
 def owner(scene: Scene) -> Document:

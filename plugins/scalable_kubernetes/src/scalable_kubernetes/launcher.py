@@ -26,17 +26,20 @@ from scalable_core.types.units import GIB
 from scalable_kubernetes import builders, relay
 from scalable_kubernetes.access import Access
 from scalable_kubernetes.api import Api, ApiError, path
-from scalable_kubernetes.builders import MEMBER, RELAY_PORT, SCHEDULER_PORT, Scene, pod_name
+from scalable_kubernetes.builders import MEMBER, RELAY_PORT, SCHEDULER_PORT, Scene
 from scalable_kubernetes.forward import Forward
 from scalable_kubernetes.observe import age, observe, waits_for
 from scalable_kubernetes.options import KubernetesOptions
 from scalable_kubernetes.pods import READER, Order, pod, sized
 from scalable_kubernetes.refusals import cluster_error, launch_failure
 from scalable_kubernetes.removal import kind_of, remove_run
+from scalable_kubernetes.troubles import Troubles
 from scalable_kubernetes.watch import PodWatch
 
 logger = logging.getLogger("scalable.kubernetes")
 
+#: Pods that one request deletes; their names are in its address, whose length somebody on the way may bound.
+TOLD_AT_ONCE = 60
 #: Seconds for which a pod may wait before it is said why.
 SAY_AFTER = 5.0
 
@@ -83,10 +86,16 @@ class KubernetesLauncher:
         self._scene: Scene | None = None
         self._order: Order | None = None
         self._watch: PodWatch | None = None
+        self._troubles = Troubles(self.api, options.namespace)
         self._forwards: dict[str, Forward] = {}
         self._told: set[tuple[str, str]] = set()
         self._removed: set[str] = set()
         self._groups: dict[str, MemberGroup] = {}
+
+    @staticmethod
+    def stem(run: str, group: str) -> str:
+        """Return what the names of a group's pods begin with."""
+        return builders.stem(run, group)
 
     def offers(self, group: MemberGroup) -> Sequence[Offer]:
         """Offer Spot nodes first where the target wants them, and on-demand ones when there are none."""
@@ -158,17 +167,25 @@ class KubernetesLauncher:
         if self._watch is None:
             return ()
         now, members, hopeless = time.time(), [], []
-        for document in self._watch.pods():
+        pods = self._watch.pods()
+        waiting = [pod for pod in pods if pod["status"].get("phase") == "Pending"]
+        late = [pod for pod in waiting if age(pod, now) > SAY_AFTER]
+        await self._troubles.look_into(late, now)
+        for document in pods:
+            said = self._troubles.words(document)
             group = self._groups.get(document["metadata"]["labels"][builders.GROUP])
             member = observe(
                 document,
                 now=now,
                 patience=self.options.schedule_timeout,
                 hourly=self.hourly(group) if group else None,
+                said=said,
             )
             members.append(member)
             if member.state == "pending" and age(document, now) > SAY_AFTER:
-                self._say_why(member.name, waits_for(document))
+                self._say_why(member.name, waits_for(document, said))
+            if member.state == "stopped" and member.name in self._forwards:
+                self._forwards[member.name].close()  # who waits for an answer waits no longer
             alive = document["status"].get("phase") in ("Pending", "Running")
             if member.state == "stopped" and alive and member.name not in self._removed:
                 hopeless.append(member.name)
@@ -182,24 +199,22 @@ class KubernetesLauncher:
         if self.api.access.inside:
             return self._service, port
         if name not in self._forwards:
-            pod_of = pod_name(self._known.run, name)
-            forward = Forward(self.api, self._known.namespace, pod_of, RELAY_PORT)
+            forward = Forward(self.api, self._known.namespace, name, RELAY_PORT)
             self._forwards[name] = await forward.open()
         return "127.0.0.1", self._forwards[name].port
 
     async def stop(self, names: Sequence[str]) -> None:
-        """Delete pods, all with one request; each then ends in its own time."""
-        values = ",".join(builders.label_value(name) for name in names)
-        run = f"{builders.RUN}={builders.label_value(self._known.run)}"
-        query = [("labelSelector", f"{run},{MEMBER} in ({values})")]
+        """Delete pods, many with one request; each then ends in its own time."""
         where = path("v1", "pods", self._known.namespace)
-        await self._ask("pods cannot be deleted", self.api.delete, where, query)
+        run = f"{builders.RUN}={builders.label_value(self._known.run)}"
+        for first in range(0, len(names), TOLD_AT_ONCE):
+            few = ",".join(names[first : first + TOLD_AT_ONCE])
+            query = [("labelSelector", f"{run},{MEMBER} in ({few})")]
+            await self._ask("pods cannot be deleted", self.api.delete, where, query)
 
     async def logs(self, name: str, lines: int = 20) -> Sequence[str]:
         """Return the end of a pod's log."""
-        where = path(
-            "v1", "pods", self._known.namespace, pod_name(self._known.run, name), part="log"
-        )
+        where = path("v1", "pods", self._known.namespace, name, part="log")
         query = [("tailLines", lines), ("container", "member")]
         try:
             text: str = await self.api.call(self.api.text, where, query)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from scalable_core.types import ClusterRecord, HookContext, LogLine
 from scalable_kubernetes.access import Access, find_access
 from scalable_kubernetes.api import Api, ApiError, path
-from scalable_kubernetes.builders import MEMBER, Document, Scene
+from scalable_kubernetes.builders import Document, Scene, pod_name
 from scalable_kubernetes.pods import CONTAINER
 from scalable_kubernetes.refusals import cluster_error
 
@@ -22,21 +22,23 @@ LOOK_EVERY = 2.0
 
 def read(
     record: ClusterRecord, member: str | None, follow: bool, context: HookContext
-) -> Iterator[LogLine]:
-    """Yield the lines of the pods of a run whose target is `kubernetes`; see `read_with`."""
+) -> Iterator[LogLine] | None:
+    """Return the lines of the pods of a run whose target is `kubernetes`; see `read_with`."""
     data = record.data
+    if "namespace" not in data:  # nobody has noted where its pods were
+        return None
     access = find_access(data.get("kubeconfig"), data.get("context"), context.workdir)
     return read_with(record, member, access, follow=follow)
 
 
 def read_with(
     record: ClusterRecord, member: str | None, access: Access, *, follow: bool
-) -> Iterator[LogLine]:
-    """Yield the lines of a run's pods in the order of their time.
+) -> Iterator[LogLine] | None:
+    """Return the lines of a run's pods in the order of their time; None when there are no pods.
 
     Args:
         record: Of the run.
-        member: Only this one; ``scheduler`` is its only one's short name.
+        member: Only this one; ``scheduler`` and ``analysis-3`` are names enough.
         access: To the API server.
         follow: Go on until all pods have ended.
 
@@ -45,32 +47,42 @@ def read_with(
     """
     api = Api(access)
     scene = Scene(namespace=record.data["namespace"], run=record.run, project=record.project)
-    wanted = "scheduler-0" if member == "scheduler" else member
+    wanted = None if member is None else {member, pod_name(record.run, member)}
+    try:
+        pods = _pods(api, scene, wanted)
+    except ApiError as error:
+        raise cluster_error(error, f"the logs of {record.run} cannot be read") from error
+    return _read(api, scene, pods, wanted, follow=follow) if pods else None
+
+
+def _read(
+    api: Api, scene: Scene, pods: list[Document], wanted: set[str] | None, *, follow: bool
+) -> Iterator[LogLine]:
     try:
         if follow:
             yield from _followed(api, scene, wanted)
         else:
-            lines = [_lines(api, scene, each, follow=False) for each in _pods(api, scene, wanted)]
+            lines = [_lines(api, scene, pod, follow=False) for pod in pods]
             yield from heapq.merge(*lines, key=lambda line: line.time or 0.0)
     except ApiError as error:
-        raise cluster_error(error, f"the logs of {record.run} cannot be read") from error
+        raise cluster_error(error, f"the logs of {scene.run} cannot be read") from error
 
 
-def _pods(api: Api, scene: Scene, member: str | None) -> list[Document]:
+def _pods(api: Api, scene: Scene, names: set[str] | None) -> list[Document]:
     selector = ",".join(f"{key}={value}" for key, value in scene.selector.items())
     found = api.get(path("v1", "pods", scene.namespace), [("labelSelector", selector)])["items"]
-    return [each for each in found if member in (None, each["metadata"]["labels"][MEMBER])]
+    return [each for each in found if names is None or each["metadata"]["name"] in names]
 
 
 def _lines(api: Api, scene: Scene, pod: Document, *, follow: bool) -> Iterator[LogLine]:
-    name, member = pod["metadata"]["name"], pod["metadata"]["labels"][MEMBER]
+    name = pod["metadata"]["name"]
     query = [("container", CONTAINER), ("timestamps", "true")]
     if follow:
         query.append(("follow", "true"))
     where = path("v1", "pods", scene.namespace, name, "log")
     try:
         for line in api.stream(where, query, silence=3600.0):
-            yield _parse(member, line.decode(errors="replace"))
+            yield _parse(name, line.decode(errors="replace"))
     except ApiError as error:
         if error.status not in (400, 404):  # it has not begun, or is gone
             raise
@@ -86,7 +98,7 @@ def _parse(member: str, line: str) -> LogLine:
     return LogLine(member=member, text=text.rstrip("\r"), time=moment)
 
 
-def _followed(api: Api, scene: Scene, member: str | None) -> Iterator[LogLine]:
+def _followed(api: Api, scene: Scene, names: set[str] | None) -> Iterator[LogLine]:
     """Follow each pod in a thread of its own, those that come later too."""
     lines: queue.SimpleQueue[LogLine | ApiError] = queue.SimpleQueue()
     readers: dict[str, threading.Thread] = {}
@@ -102,7 +114,7 @@ def _followed(api: Api, scene: Scene, member: str | None) -> Iterator[LogLine]:
     while True:
         if time.monotonic() - looked > LOOK_EVERY:
             looked = time.monotonic()
-            pods = _pods(api, scene, member)
+            pods = _pods(api, scene, names)
             for pod in pods:
                 uid, phase = pod["metadata"]["uid"], pod["status"].get("phase")
                 if uid not in readers and phase != "Pending":

@@ -17,7 +17,6 @@ from scalable_kubernetes.builders import (
     Document,
     Scene,
     label_value,
-    pod_name,
 )
 from scalable_kubernetes.merge import merge_template
 from scalable_kubernetes.mounts import mount_volumes
@@ -85,13 +84,13 @@ def pod(order: Order, group: MemberGroup, member: str, *, spot: bool) -> Documen
     Args:
         order: The run.
         group: What the member is.
-        member: Its name.
+        member: Its name, that of the pod.
         spot: It is placed on Spot nodes.
     """
     scene, options = order.scene, order.options
     worker = group.role == "worker"
-    labels = {GROUP: label_value(group.name), MEMBER: label_value(member)}
-    meta = scene.meta(pod_name(scene.run, member), **labels)
+    labels = {GROUP: label_value(group.name), MEMBER: member}
+    meta = scene.meta(member, **labels)
     meta["annotations"] = {**options.annotations, **({} if worker else _KEPT)}
     volumes, mounts = mount_volumes(group.mounts, options.volumes)
     documents = {"name": "documents", "secret": {"secretName": scene.name, "defaultMode": 0o444}}

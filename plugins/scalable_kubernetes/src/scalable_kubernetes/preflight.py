@@ -13,7 +13,7 @@ from scalable_core.errors import ScalableError
 from scalable_core.types import HookContext, Plan, Problem
 from scalable_kubernetes.access import Access, find_access
 from scalable_kubernetes.api import Api, ApiError, path
-from scalable_kubernetes.builders import Scene
+from scalable_kubernetes.builders import Scene, stem
 from scalable_kubernetes.options import KubernetesOptions
 from scalable_kubernetes.permissions import each_right, review
 from scalable_kubernetes.pods import Order, pod, sized
@@ -154,7 +154,7 @@ def _pods(
     )
     groups = [scheduler_group(plan), *map(member_group, plan.groups)]
     for group in groups:
-        body = pod(order, group, f"{group.name}-0", spot=options.spot)
+        body = pod(order, group, f"{stem(scene.run, group.name)}-0", spot=options.spot)
         where = path("v1", "pods", options.namespace)
         try:
             api.request("POST", where, body, [("dryRun", "All")], patience=PATIENCE)

@@ -28,7 +28,7 @@ from scalable_core.cluster.launcher import (
 from scalable_core.cluster.listener import Listener
 from scalable_core.cluster.pace import Pace
 from scalable_core.cluster.payroll import Payroll
-from scalable_core.cluster.seats import GroupState, Seat, lack, whole_units
+from scalable_core.cluster.seats import GroupState, Seat, lack, make_group, whole_units
 from scalable_core.cluster.watch import SCHEDULER, Watch
 from scalable_core.errors import ScalableError
 from scalable_core.types import Resource
@@ -68,9 +68,7 @@ class Crew:
         self.listener = listener
         self._least, self._patience = least, patience
         self.pace = Pace(launcher.rates)
-        self.groups = {
-            g.name: GroupState(group=g, offers=tuple(launcher.offers(g))) for g in groups
-        }
+        self.groups = {g.name: make_group(g, launcher, fleet.run) for g in groups}
         self.seats: dict[str, Seat] = {}
         self.payroll = Payroll()
         self._limit = math.inf

@@ -52,9 +52,9 @@ class FleetCluster(ScalingFleet):
     scheduler alone. With ``eager=True`` all are asked for at once, and the scheduler is there when this returns
     (or when it has been awaited, with ``asynchronous=True``).
 
-    Workers are named ``<component>-<number>``; what is lost is replaced under a new name. Calls run as soon as
-    any worker of their component is there, and end with the reason when there can be none, or fewer than the
-    target's ``min_workers`` over all.
+    Workers are named ``<component>-<number>``, on some services with the run before it; what is lost is
+    replaced under a new name. Calls run as soon as any worker of their component is there, and end with the
+    reason when there can be none, or fewer than the target's ``min_workers`` over all.
 
     Args:
         plan: What for.

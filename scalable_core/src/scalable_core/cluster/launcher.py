@@ -272,6 +272,9 @@ class Launcher(Protocol):
         relay: Optional: where workers may be that cannot be reached, ``port`` of the relay beside the
             scheduler, the first and last of the ``ports`` that it gives to workers, and the seconds of
             ``patience`` with which the scheduler tries to dial the first.
+        stem: Optional: ``stem(run, group)`` returns what the names of a group's members begin with, before a
+            hyphen and their number, where the service wants them unique over all runs; the group's name if
+            it is missing.
         data: Plain data, without secrets, from which `release_cluster` can find everything again; complete
             when `open` returns.
     """

@@ -13,7 +13,14 @@ from typing import Literal
 
 from attrs import Factory, define
 
-from scalable_core.cluster.launcher import FailureKind, LaunchFailure, Member, MemberGroup, Offer
+from scalable_core.cluster.launcher import (
+    FailureKind,
+    Launcher,
+    LaunchFailure,
+    Member,
+    MemberGroup,
+    Offer,
+)
 
 #: Failures in a row, by kind, after which a group is not tried any more; what is not named has no such end.
 STRIKES: dict[FailureKind, int] = {"image": 1, "permission": 1, "other": 3, "throttled": 40}
@@ -61,6 +68,7 @@ class GroupState:
     Attributes:
         group: What its members are.
         offers: Ways to buy them.
+        stem: What the names of its members begin with, before their number.
         wanted: How many there shall be.
         count: Names that were given so far.
         strikes: Failures by kind since a member has joined.
@@ -74,6 +82,7 @@ class GroupState:
 
     group: MemberGroup
     offers: Sequence[Offer]
+    stem: str = Factory(lambda self: self.group.name, takes_self=True)
     wanted: int = 0
     count: int = 0
     strikes: Counter[FailureKind] = Factory(Counter)
@@ -87,7 +96,7 @@ class GroupState:
 
     def new_seat(self) -> Seat:
         """Return a seat with a name that no other has had."""
-        name = f"{self.group.name}-{self.count}"
+        name = f"{self.stem}-{self.count}"
         self.count += 1
         return Seat(name=name, group=self.group.name)
 
@@ -141,6 +150,12 @@ class GroupState:
         self.strikes.clear()
         self._cool.clear()
         self.crashes, self.not_before = 0, 0.0
+
+
+def make_group(group: MemberGroup, launcher: Launcher, run: str) -> GroupState:
+    """Return a group of which nobody was asked for yet."""
+    stem = getattr(launcher, "stem", lambda run, group: group)
+    return GroupState(group=group, offers=tuple(launcher.offers(group)), stem=stem(run, group.name))
 
 
 def lack(group: GroupState) -> LaunchFailure:

@@ -70,7 +70,7 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
     run = await_document("run")
     if given.get("host"):
         run["listen"] = given["host"]()
-    deadline = time.time() - 120 + run["limits"]["join"]
+    deadline += run["limits"]["join"] - 120
     wanted = run["versions"]
     python = "{}.{}".format(*sys.version_info[:2])
     if python != wanted["Python"]:

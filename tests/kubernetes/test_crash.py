@@ -1,0 +1,159 @@
+"""The crash matrix: whenever a driver dies, `scalable down` leaves nothing, and without it what runs ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from scalable_core.plugins import PluginHost
+from scalable_core.session.running import end_run, find_running, open_project
+
+MANIFEST = """\
+version: 1
+project: {{name: {project}}}
+targets:
+  there:
+    provider: kubernetes
+    kubeconfig: {config}
+    namespace: {namespace}
+    image: {image}
+    n_workers: 2
+    annotations: {{testbed/in-process: "yes"}}
+components:
+  work: {{cpus: 1, memory: 1G}}
+tasks:
+  add: {{component: work}}
+"""
+#: More requests than a whole run makes.
+MOST = 200
+#: Everything that a run may have.
+KINDS = (
+    "api/v1 pods", "api/v1 configmaps", "api/v1 secrets", "api/v1 services",
+    "apis/networking.k8s.io/v1 networkpolicies", "apis/policy/v1 poddisruptionbudgets",
+    "apis/policy/v1beta1 poddisruptionbudgets",
+)  # fmt: skip
+
+
+class Drivers:
+    """Forks drivers and says how they ended."""
+
+    def __init__(self, kubernetes, image, folder):
+        self.kubernetes, self.folder, self._image = kubernetes, folder, image
+        self._log = (folder / "drivers.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "crash_driver.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+
+    def run(self, project, namespace, *, after=None, limits=None):
+        """Run one driver, killed after so many requests; return folder, exit code (-9: killed) and count."""
+        folder = self.folder / project
+        folder.mkdir()
+        config = self.kubernetes.kubeconfig()
+        names = {"config": config, "namespace": namespace, "image": self._image}
+        (folder / "scalable.yaml").write_text(MANIFEST.format(project=project, **names))
+        order = {"folder": str(folder), "limits": limits, "after": after}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        code, count = map(int, self._process.stdout.readline().split())
+        assert code in (-9, 0), (folder / "driver.error").read_text()
+        return folder, code, count
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._log.close()
+
+
+@pytest.fixture
+def drivers(kubernetes, image, tmp_path):
+    """Drivers, and this process as somebody else who looks after them."""
+    drivers = Drivers(kubernetes, image, tmp_path)
+    yield drivers
+    drivers.close()
+
+
+def down(folder):
+    """Do what ``scalable down --all --yes`` does, and return what it could not remove."""
+    host = PluginHost()
+    project = open_project(folder / "scalable.yaml", None, host=host)
+    found = find_running(project, host=host)
+    assert found.unasked == ()
+    reports = [end_run(each, project, host=host) for each in found.runs]
+    assert find_running(project, host=host).runs == ()
+    return [each for report in reports for each in report.remaining]
+
+
+def left_of(kubernetes, namespace, project):
+    """Return what is there of a project's runs, as somebody sees it who asks the API server."""
+    query = f"labelSelector=scalable-project={project}"
+    found = []
+    for group, plural in map(str.split, KINDS):
+        path = f"/{group}/namespaces/{namespace}/{plural}?{query}"
+        items = kubernetes.ask("GET", path, ok=False).get("items") or []
+        found += [f"{plural} {item['metadata']['name']}" for item in items]
+    return found
+
+
+def crash_after(drivers, kubernetes, namespace, moments):
+    """Kill a driver after each of some numbers of requests, and have it looked after; return how many were."""
+    ends = {}
+    with ThreadPoolExecutor(2) as pool:
+        for after in moments:
+            project = f"crash-{after}-{uuid.uuid4().hex[:4]}"
+            folder, code, _ = drivers.run(project, namespace, after=after)
+            if code == 0:
+                break
+            ends[project] = pool.submit(down, folder)
+        for project, end in ends.items():
+            assert end.result(timeout=150) == [], project
+            assert left_of(kubernetes, namespace, project) == [], project
+    return len(ends)
+
+
+def test_a_driver_is_killed_at_moments_of_its_run_and_down_leaves_nothing(
+    drivers, kubernetes, namespace
+):
+    """While its objects are made, while pods come and go, and in the middle of the end."""
+    _, code, count = drivers.run("whole", namespace)
+    assert code == 0
+    assert left_of(kubernetes, namespace, "whole") == []
+    moments = [*range(2, 12, 2), *(round(count * part) for part in (0.6, 0.9))]
+    assert crash_after(drivers, kubernetes, namespace, moments) == len(moments)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_whenever_a_driver_is_killed_down_leaves_nothing(drivers, kubernetes, namespace):
+    """After each request of a whole run, carried out and not answered."""
+    assert crash_after(drivers, kubernetes, namespace, itertools.count(1)) >= 25
+
+
+def test_without_anybody_the_limits_in_the_pods_end_what_runs(
+    drivers, kubernetes, namespace, wait_until
+):
+    """The scheduler ends when nobody drives it, and the workers with it; no pod holds a node any longer."""
+    limits = {"no_driver": 2.0, "join": 30.0}
+    _, _, count = drivers.run("counted", namespace, limits=limits)
+    _, code, _ = drivers.run("alone", namespace, limits=limits, after=round(count * 0.6))
+    assert code == -9
+
+    def phases():
+        query = "labelSelector=scalable-project=alone"
+        pods = kubernetes.ask("GET", f"/api/v1/namespaces/{namespace}/pods?{query}")["items"]
+        return [pod["status"]["phase"] for pod in pods]
+
+    assert len(phases()) >= 2
+    wait_until(lambda: not {"Pending", "Running"} & set(phases()))
