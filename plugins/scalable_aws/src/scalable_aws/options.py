@@ -36,6 +36,11 @@ class AwsOptions:
         help="Image of components that have none: Python alone, of the same version as here; the packages of"
         " this environment are brought to it.",
     )
+    base_image: str = option(
+        default="public.ecr.aws/docker/library/python:{python}-slim",
+        help="Image of components that have none: Python alone, of the same version as here; the packages of"
+        " this environment are brought to it.",
+    )
     worker_cpu: float | None = option(
         default=None,
         quantity="cpus",

@@ -26,6 +26,11 @@ class GcpOptions:
         default=None,
         help="Container image of components that name none, such as one in Artifact Registry.",
     )
+    base_image: str = option(
+        default="python:{python}-slim",
+        help="Image of components that have none: Python alone, of the same version as here; the packages of"
+        " this environment are brought to it.",
+    )
     worker_cpu: float | None = option(
         default=None,
         quantity="cpus",

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from scalable_core.errors import ClusterError
 from scalable_core.member.serve import HIDDEN, LAUNCH
-from scalable_core.types import Secret
+from scalable_core.types import Environment, Secret
 from scalable_local.environment import THREAD_VARIABLES
 from scalable_local.layout import LocalGroup
 
@@ -40,6 +40,7 @@ class Container:
         name: Name of the container, of its own on this machine.
         run: Id of the run.
         bundle: The zip of the run's code.
+        environment: The packages of this environment, for an image that has Python alone.
         mounts: Absolute path of this machine to path in the container, the latter perhaps with ``:ro``.
         env: The component's variables.
         cpus: CPUs that it may use; None for all.
@@ -53,6 +54,7 @@ class Container:
     name: str
     run: str
     bundle: Path
+    environment: Environment | None = None
     mounts: Mapping[str, str] = {}
     env: Mapping[str, str | Secret] = {}
     cpus: float | None = None
@@ -76,6 +78,10 @@ def render_command(container: Container, order: Mapping[str, Any]) -> list[str]:
         binds.append((str(container.preload_script), script, True))
         options["preload"] = [script]
     order = {**order, "options": options}
+    if container.environment is not None:
+        folder = f"{_FOLDER}/packages"
+        binds.append((str(container.environment.folder), folder, True))
+        order["environment"] = {"folder": folder, "needs": container.environment.needs}
     render = _apptainer if container.runtime == "apptainer" else _docker
     return [*render(container, binds), "python3", "-c", LAUNCH, code, json.dumps(order)]
 
@@ -131,7 +137,14 @@ def _bind(mount: tuple[str, str]) -> tuple[str, str, bool]:
     return source, target.removesuffix(":ro").removesuffix(":rw"), target.endswith(":ro")
 
 
-def group_container(group: LocalGroup, *, run: str, workdir: Path, bundle: Path) -> Container:
+def group_container(
+    group: LocalGroup,
+    *,
+    run: str,
+    workdir: Path,
+    bundle: Path,
+    environment: Environment | None = None,
+) -> Container:
     """Return what the containers of a group are made from.
 
     Args:
@@ -139,6 +152,7 @@ def group_container(group: LocalGroup, *, run: str, workdir: Path, bundle: Path)
         run: Id of the run.
         workdir: Folder of the manifest, where relative paths start.
         bundle: The zip of the run's code.
+        environment: What it is brought, where its image has Python alone.
     """
     plan = group.plan
     script = plan.preload_script
@@ -150,6 +164,7 @@ def group_container(group: LocalGroup, *, run: str, workdir: Path, bundle: Path)
         name=f"{run}-{group.name}",
         run=run,
         bundle=bundle,
+        environment=environment,
         mounts={str(workdir / Path(s).expanduser()): t for s, t in plan.mounts.items()},
         env={**threads, **plan.env},
         cpus=group.size.cpus,

@@ -63,8 +63,7 @@ def lay_out(plan: Plan, machine: Machine) -> Layout:
         LocalGroup(plan=group, mode=modes[group.name], size=sizes[group.name])
         for group in plan.groups
     )
-    boxed = options.containers != "none"
-    ignored = [problem for group in plan.groups for problem in _ignored(group, boxed=boxed)]
+    ignored = [problem for group in plan.groups for problem in _ignored(group)]
     return Layout(groups=groups, problems=(*too_large, *not_threads, *ignored))
 
 
@@ -108,17 +107,9 @@ def _why_not_threads(group: WorkerGroup, shared: WorkerGroup | None) -> str | No
     return None
 
 
-def _ignored(group: WorkerGroup, *, boxed: bool) -> list[Problem]:
+def _ignored(group: WorkerGroup) -> list[Problem]:
     """Warnings of what a group's component asks for and this machine does not give."""
     problems = []
-    if boxed and group.image is None:
-        problems.append(
-            _warning(
-                "W1403",
-                f"the workers of {group.name!r} run without a container, because it has no image",
-                cure="give the component or the target an image",
-            )
-        )
     if group.mounts and group.image is None:
         problems.append(
             _warning(

@@ -43,6 +43,11 @@ class LocalOptions:
         default=None,
         help="Container image of components that name none, where containers are used.",
     )
+    base_image: str = option(
+        default="python:{python}-slim",
+        help="Image of components that have none, where containers are used: Python alone, of the same"
+        " version as here; the packages of this environment are brought to it.",
+    )
     worker_cpu: float | None = option(
         default=None,
         quantity="cpus",

@@ -78,8 +78,13 @@ def _container(group: LocalGroup, context: HookContext) -> Container:
             f"the workers of {group.name!r} run in containers, which need the code of a run",
             cure="start the run with a ScalableSession or with: scalable run",
         )
+    brought = context.environment if group.plan.environment else None
     return group_container(
-        group, run=context.run, workdir=context.workdir, bundle=context.bundle().path
+        group,
+        run=context.run,
+        workdir=context.workdir,
+        bundle=context.bundle().path,
+        environment=brought() if brought else None,
     )
 
 

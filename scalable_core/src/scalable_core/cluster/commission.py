@@ -10,7 +10,8 @@ from typing import Any
 from scalable_core.cluster.launcher import Fleet, Launcher, Limits, MemberGroup
 from scalable_core.cluster.ledger import Ledger
 from scalable_core.cluster.watch import SCHEDULER
-from scalable_core.types import ClusterRecord, HookContext, Plan, Storage, WorkerGroup
+from scalable_core.errors import ClusterError
+from scalable_core.types import ClusterRecord, Environment, HookContext, Plan, Storage, WorkerGroup
 
 
 def default_limits(options: Any) -> Limits:
@@ -30,6 +31,29 @@ def travelling_code(context: HookContext) -> tuple[bytes, str]:
     with tempfile.TemporaryDirectory(prefix="scalable-") as folder:
         bundle = build_bundle(Path(folder) / "workflow.py", Path(folder) / "code")
         return bundle.path.read_bytes(), bundle.digest
+
+
+def brought_environment(plan: Plan, context: HookContext) -> Environment | None:
+    """Return what members whose image has Python alone are brought; None when there are none.
+
+    Raises:
+        ClusterError: There is nothing to bring, outside of a session.
+    """
+    if not any(group.environment for group in plan.groups):
+        return None
+    if context.environment is None:
+        raise ClusterError(
+            "workers without an image need the packages of a run's environment, and there is none",
+            cure="start the run with a ScalableSession or with: scalable run",
+        )
+    return context.environment()
+
+
+def bare_groups(plan: Plan) -> list[str]:
+    """Return the groups whose image has Python alone, the scheduler's among them where it has."""
+    names = [group.name for group in plan.groups if group.environment]
+    first = next(group for group in plan.groups if group.image)
+    return [*names, SCHEDULER] if first.environment else names
 
 
 def member_group(group: WorkerGroup) -> MemberGroup:

@@ -13,9 +13,15 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from distributed import rpc  # noqa: TID253
+from distributed.comm import get_address_host_port  # noqa: TID253
 
 from scalable_core.cluster.certificates import Certificates
-from scalable_core.cluster.commission import scheduler_group, travelling_code
+from scalable_core.cluster.commission import (
+    bare_groups,
+    brought_environment,
+    scheduler_group,
+    travelling_code,
+)
 from scalable_core.cluster.crew import Crew
 from scalable_core.cluster.launcher import Launcher, Limits, MemberGroup
 from scalable_core.cluster.rendezvous import (
@@ -26,7 +32,8 @@ from scalable_core.cluster.rendezvous import (
 )
 from scalable_core.cluster.watch import SCHEDULER
 from scalable_core.errors import ClusterError
-from scalable_core.types import HookContext, Plan
+from scalable_core.member.environment import bring
+from scalable_core.types import Environment, HookContext, Plan
 
 #: Seconds for which a scheduler whose member runs may be out of reach.
 REACH = 120.0
@@ -53,13 +60,19 @@ class MemberHome:
         run: The run's document.
         code: The run's code, a zip.
         certificates: Of the run.
+        environment: The packages that members without an image get, the scheduler first.
     """
 
     def __init__(
-        self, group: MemberGroup, run: Mapping[str, Any], code: bytes, certificates: Certificates
+        self,
+        group: MemberGroup,
+        run: Mapping[str, Any],
+        code: bytes,
+        certificates: Certificates,
+        environment: Environment | None,
     ) -> None:
         self.group: MemberGroup | None = group
-        self._run, self._code = run, code
+        self._run, self._code, self._environment = run, code, environment
         self._security = certificates.driver_security()
 
     async def arrive(self, crew: Crew) -> str:
@@ -85,17 +98,21 @@ class MemberHome:
     async def _bring_code(self, address: str, crew: Crew, name: str) -> bool:
         """Dial until the scheduler itself says that it knows the code, giving it to who asks before.
 
+        Packages come before the code where the run brings any: Dask is one of them.
+
         Returns:
             Whether it is there; if not, its member has ended.
         """
         give_up = time.monotonic() + REACH
         digest = hashlib.sha256(self._code).hexdigest()
         reason = "nothing listens there"
-        args = self._security.get_connection_args("client")
+        args, environment = self._security.get_connection_args("client"), self._environment
         while time.monotonic() < give_up:
             if name not in crew.seats:
                 return False
             try:
+                if environment is not None and await self._bring(environment, address):
+                    environment, give_up = None, time.monotonic() + REACH
                 async with rpc(address, connection_args=args, timeout=5) as remote:
                     said = await remote.scalable_take_code(data=self._code)
                 if said == "known":
@@ -110,6 +127,14 @@ class MemberHome:
             cure="check that nothing between here and there closes that port",
         )
 
+    async def _bring(self, environment: Environment, address: str) -> bool:
+        """Give the member the packages; return whether it has them."""
+        host, port = get_address_host_port(address)
+        context = self._security.get_connection_args("client")["ssl_context"]
+        return await asyncio.to_thread(
+            bring, host, port, context, environment.path, environment.digest
+        )
+
 
 class DriverHome:
     """The scheduler is here: for a driver that runs where the workers are.
@@ -119,13 +144,20 @@ class DriverHome:
         run: The run's document.
         code: The run's code, a zip.
         certificates: Of the run.
+        environment: The packages that workers without an image get.
     """
 
     def __init__(
-        self, host: str, run: Mapping[str, Any], code: bytes, certificates: Certificates
+        self,
+        host: str,
+        run: Mapping[str, Any],
+        code: bytes,
+        certificates: Certificates,
+        environment: Environment | None,
     ) -> None:
         self.group: MemberGroup | None = None
         self._host, self._run, self._code = host, run, code
+        self._environment = environment
         self._security = certificates.member_security()
         self._scheduler: Any = None
         self._watch: asyncio.Task[None] | None = None
@@ -136,6 +168,7 @@ class DriverHome:
 
         self._scheduler = await FleetScheduler(
             code=self._code,
+            environment=None if self._environment is None else str(self._environment.path),
             limits={"lifetime": self._run["limits"]["lifetime"]},
             protocol="tls://",
             host=self._host,
@@ -179,10 +212,12 @@ def make_home(
         driver_host: The address of this process for members, for a scheduler that lives here.
     """
     code, digest = travelling_code(context)
-    run = run_document(launcher, limits, digest)
+    environment = brought_environment(plan, context)
+    bare = bare_groups(plan) if environment else ()
+    run = run_document(launcher, limits, digest, environment=environment, bare=bare)
     secrets = context.secrets() if context.secrets else {}
     orders = {group.name: worker_order(group, secrets) for group in plan.groups}
     found = documents(run, orders, certificates)
     if driver_host is not None:
-        return DriverHome(driver_host, run, code, certificates), found
-    return MemberHome(scheduler_group(plan), run, code, certificates), found
+        return DriverHome(driver_host, run, code, certificates, environment), found
+    return MemberHome(scheduler_group(plan), run, code, certificates, environment), found

@@ -9,7 +9,7 @@ address        of the scheduler, once it is known
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,39 @@ from scalable_core.cluster import component_resource
 from scalable_core.cluster.certificates import Certificates
 from scalable_core.cluster.launcher import Launcher, Limits
 from scalable_core.errors import ClusterError
-from scalable_core.types import WorkerGroup, reveal
+from scalable_core.types import Environment, WorkerGroup, reveal
 
 #: Deaths of workers that one call may be suspected of; with one more it fails.
 ALLOWED_FAILURES = 5
 
 
-def run_document(launcher: Launcher, limits: Limits, code: str) -> dict[str, Any]:
+def run_document(
+    launcher: Launcher,
+    limits: Limits,
+    code: str,
+    *,
+    environment: Environment | None = None,
+    bare: Sequence[str] = (),
+) -> dict[str, Any]:
     """Return what every member must know of the run.
 
     Args:
         launcher: Says where the scheduler listens.
         limits: When members end by themselves.
         code: SHA-256 of the zip of the code, in hex.
+        environment: The packages for members whose image has Python alone.
+        bare: The groups of these.
     """
     from scalable_core.member.serve import versions
 
     listen, port = launcher.listen
+    brought = environment and {
+        "digest": environment.digest,
+        "needs": environment.needs,
+        "groups": list(bare),
+    }
     return {
+        "environment": brought,
         "versions": versions(),
         "code": code,
         "listen": listen,

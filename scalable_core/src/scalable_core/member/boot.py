@@ -1,9 +1,11 @@
 """The first lines of every member: from an image without any of our code to the code of the run.
 
 `program` gives the text of this file below the mark, with a provider's reader before it, for ``python -c``. It
-needs Python and distributed. It waits for the run's documents, compares versions, and gets the code: the
-scheduler from the driver, which dials it, the workers from the scheduler; always over the run's own TLS, and
-checked against the hash that the documents have. Then `scalable_core.member.serve_fleet` takes over.
+needs Python and distributed; where the image has Python alone, it first gets the packages of the driver's
+environment (see `scalable_core.member.environment`) and starts once more with them. It waits for the run's
+documents, compares versions, and gets the code: the scheduler from the driver, which dials it, the workers from
+the scheduler; always over the run's own TLS, and checked against the hash that the documents have. Then
+`scheduler_member` or `worker_member` takes over.
 
 What ends a member too early is one line on its standard output, which the engine finds in its log:
 
@@ -14,6 +16,8 @@ from __future__ import annotations
 
 import inspect
 from typing import Any
+
+from scalable_core.member import environment
 
 #: The line on which a member says why it ends; the same as in the program below.
 MARK = "scalable-member: "
@@ -36,7 +40,7 @@ def program(reader: str = FOLDER_READER) -> str:
         reader: Source that defines ``read``, and maybe ``contact``, ``host``, ``name`` and ``notice``, with
             ``PLACE`` set.
     """
-    body = inspect.getsource(_boot)
+    body = f"{environment.source()}\n{inspect.getsource(_boot)}"
     head = "from __future__ import annotations\nimport sys\nPLACE = sys.argv[4]"
     return f"{head}\n{reader}\n{body}\n_boot(globals(), *sys.argv[1:4])\n"
 
@@ -78,6 +82,23 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
             f"the image has Python {python}, and this run uses Python {wanted['Python']}",
             f"use an image with Python {wanted['Python']}, or run with Python {python}",
         )
+    brought, known = run.get("environment"), os.environ.get("SCALABLE_ENVIRONMENT")
+    if brought and not known and (role == "scheduler" or group in brought["groups"]):
+        bare = group in brought["groups"]
+        problem = given["misfit"](brought["needs"]) if bare else None
+        if problem:
+            end(*problem)
+        tls = await_document("tls")
+        if role == "scheduler":
+            seconds = run["limits"]["no_driver"]
+            known = given["receive"](run["listen"], run["port"], tls, brought["digest"], seconds)
+        else:
+            seconds = deadline - time.time()
+            known = given["fetch"](await_document("address"), tls, brought["digest"], seconds)
+        if known is None:
+            end("the packages of the run's environment did not come in time", None)
+        if bare:
+            given["enter"](given["unpack"](known), known)
     pins = " ".join(
         f"{name}=={version}{'.*' * (name == 'cloudpickle')}"
         for name, version in wanted.items()
@@ -168,7 +189,7 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
     if role == "scheduler":
         from scalable_core.member.scheduler_member import serve_scheduler
 
-        serve_scheduler(run, security, path)
+        serve_scheduler(run, security, path, known)
     else:
         from scalable_core.member.worker_member import serve_worker
 

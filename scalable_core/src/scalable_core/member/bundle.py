@@ -79,6 +79,13 @@ def build_bundle(workflow: Path, output: Path) -> Bundle:
     return Bundle(path=path.absolute(), digest=digest, folder=folder)
 
 
+def modules_beside(workflow: Path) -> dict[str, Path]:
+    """Return the modules that travel with a workflow, and itself, by path in its folder."""
+    folder = workflow.absolute().parent
+    found = _relative(folder, _walk(folder, inside=False))
+    return {name: path for name, path in found.items() if name.endswith(".py")}
+
+
 def _workflow_files(folder: Path) -> dict[str, Path]:
     files = _relative(folder, _walk(folder, inside=False))
     tops = {name.split("/")[0].split(".")[0] for name in files}

@@ -20,6 +20,7 @@ from distributed import Status  # noqa: TID253
 from scalable_core.cluster.exchange import Exchange
 from scalable_core.cluster.scheduler import GroupScheduler
 from scalable_core.member.boot import MARK
+from scalable_core.member.environment import offer
 
 #: Seconds between looks whether anybody drives the fleet.
 LOOK_EVERY = 1.0
@@ -41,6 +42,7 @@ class FleetScheduler(GroupScheduler):
     Args:
         code: The code of the run, a zip.
         limits: Seconds by name: ``lifetime``, ``idle``, ``no_driver``; 0 for no limit.
+        environment: Path of the zip of packages that members without an image get; None for none.
         relay: Port and ports of the relay, and how patiently workers are dialled; None for no relay.
         **kwargs: As of Dask's own scheduler.
     """
@@ -50,11 +52,13 @@ class FleetScheduler(GroupScheduler):
         *,
         code: bytes,
         limits: Mapping[str, float],
+        environment: str | None = None,
         relay: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(idle_timeout=limits.get("idle") or None, **kwargs)
         self._code, self._limits = code, limits
+        self._environment = environment
         self._exchange = Exchange(kwargs.get("host") or "", relay)
         self._claimed: dict[str, float] = {}
         self._born = self._driven = time.monotonic()
@@ -70,6 +74,13 @@ class FleetScheduler(GroupScheduler):
             scalable_fail_group=self.hear_failure,
             scalable_revive_group=self.revive_group,
         )
+
+    async def start_unsafe(self) -> Any:
+        """Start, and give members their packages on the same port."""
+        started = await super().start_unsafe()
+        if self._environment is not None:
+            offer(self, self._environment)
+        return started
 
     def give_code(self) -> bytes:
         """Return the zip of the run's code."""
@@ -148,13 +159,16 @@ class FleetScheduler(GroupScheduler):
         return None
 
 
-def serve_scheduler(run: Mapping[str, Any], security: Any, code: str) -> None:
+def serve_scheduler(
+    run: Mapping[str, Any], security: Any, code: str, environment: str | None
+) -> None:
     """Be the scheduler until a limit, a client or SIGTERM ends it; then end this process.
 
     Args:
         run: The run's document.
         security: The run's TLS.
         code: Path of the zip.
+        environment: Path of the zip of packages; None for none.
     """
     import importlib.util
 
@@ -164,6 +178,7 @@ def serve_scheduler(run: Mapping[str, Any], security: Any, code: str) -> None:
         scheduler = await FleetScheduler(
             code=Path(code).read_bytes(),
             limits=run["limits"],
+            environment=environment,
             protocol="tls://",
             host=run["listen"],
             port=run["port"],

@@ -2,7 +2,8 @@
 
 `LAUNCH` is what Python runs there, with the zip's path and an order in JSON as arguments. The order has
 ``scheduler`` (its address), ``options`` (of the worker, as `distributed.Nanny` takes them) and ``versions``
-(of the driver). On its standard output this process says one line that starts with `MARK`: the worker's
+(of the driver); for an image that has Python alone also ``environment``, the ``folder`` where the packages are
+and what they ``need``. On its standard output this process says one line that starts with `MARK`: the worker's
 ``address``, or an ``error`` and its ``cure``.
 
 Variables that must not be seen on a command line come with `HIDDEN` before their names. When the scheduler
@@ -17,6 +18,8 @@ import signal
 import sys
 from typing import Any
 
+from scalable_core.member.environment import ENTERED, enter, misfit
+
 LAUNCH = "import sys; sys.path.insert(0, sys.argv[1]); from scalable_core.member.serve import main; main()"
 MARK = "scalable-worker: "
 HIDDEN = "SCALABLE_ENV_"
@@ -29,6 +32,13 @@ def main() -> None:
     import asyncio
 
     code, order = sys.argv[1], json.loads(sys.argv[2])
+    brought = order.get("environment")
+    if brought is not None and ENTERED not in os.environ:
+        problem = misfit(brought["needs"])
+        if problem is not None:
+            say(error=problem[0], cure=problem[1])
+            sys.exit(1)
+        enter(brought["folder"], "")
     os.environ.update(uncover(dict(os.environ)))
     os.environ["PYTHONPATH"] = os.pathsep.join(
         path for path in (code, os.environ.get("PYTHONPATH")) if path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,10 @@ def _group(
     threads = getattr(options, "threads_per_worker", None) or max(1, int(cpus))
     containers = getattr(options, "containers", None)
     image = component.image or getattr(options, "image", None)
+    base = getattr(options, "base_image", None)
+    bare = image is None and base is not None and containers != "none"
+    if bare:
+        image = str(base).replace("{python}", "{}.{}".format(*sys.version_info[:2]))
     script = component.preload_script
     return WorkerGroup(
         name=component.name,
@@ -121,6 +126,7 @@ def _group(
         minimum=bounds[0],
         maximum=bounds[1],
         image=None if containers == "none" else image,
+        environment=bare,
         runtime=None if containers in (None, "none") else component.runtime or containers,
         mounts=component.mounts,
         env=component.env,

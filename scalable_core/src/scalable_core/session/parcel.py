@@ -191,3 +191,12 @@ def _write(files: dict[str, Path], output: Path) -> None:
                     f"{files[name]} cannot be read, but belongs to the project: {error.strerror}",
                     cure=f"make it readable, or name it in {IGNORES[-1]}",
                 ) from None
+
+
+def folder_stamp(folder: Path) -> str:
+    """Return what changes when a file of a folder does that would travel."""
+    known = hashlib.sha256()
+    for path in _walk(folder, ()):
+        facts = path.stat()
+        known.update(f"{path} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return known.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from scalable_core.manifest import AUTO, place_problems, read_manifest
 from scalable_core.plan import build_plan, read_plan, restore_plan
 from scalable_core.plugins import PluginHost
 from scalable_core.session.appraise import Appraiser
+from scalable_core.session.environment import with_packages
 from scalable_core.types import HookContext, ImageRequest, Manifest, Plan, Problem, WorkerGroup
 
 
@@ -67,7 +69,7 @@ def make_plan(
         ProviderError: The provider cannot estimate, or an image cannot be resolved.
         UsageError: The manifest was read for no target.
     """
-    plan = evolve(build_plan(manifest), detached=detached)
+    plan = with_packages(evolve(build_plan(manifest), detached=detached))
     if online:
         plan = pin_images(plan, host=host)
     return Appraiser(plan, host=host, hours=hours, output_size=output_size)(plan)
@@ -88,7 +90,7 @@ def load_plan(path: Path, *, host: PluginHost) -> Plan:
         overlays=document["overlays"],
         host=host,
     )
-    return restore_plan(document, build_plan(manifest), manifest)
+    return with_packages(restore_plan(document, build_plan(manifest), manifest))
 
 
 def pin_images(plan: Plan, *, host: PluginHost) -> Plan:
@@ -106,6 +108,14 @@ def pin_images(plan: Plan, *, host: PluginHost) -> Plan:
     return evolve(plan, groups=groups, online=True)
 
 
+def image_platform(plan: Plan) -> str:
+    """Return what the images of a plan must be made for, such as ``linux/amd64``."""
+    architecture = getattr(plan.target.options, "architecture", None)
+    if any(group.runtime for group in plan.groups):
+        architecture = architecture or platform.machine()
+    return "linux/arm64" if architecture in ("arm64", "ARM64", "aarch64") else "linux/amd64"
+
+
 def planning_context(manifest: Manifest) -> HookContext:
     """Return the context of hooks that are called before there is a run."""
     return HookContext(
@@ -121,10 +131,9 @@ def failures(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 def _pin(group: WorkerGroup, plan: Plan, host: PluginHost, context: HookContext) -> WorkerGroup:
     if group.image is None or group.resolved is not None:
         return group
-    architecture = getattr(plan.target.options, "architecture", None)
     request = ImageRequest(
         reference=group.image,
-        platform="linux/arm64" if architecture in ("arm64", "ARM64") else "linux/amd64",
+        platform=image_platform(plan),
         component=group.name,
         runtime=group.runtime,
     )

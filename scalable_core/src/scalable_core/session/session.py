@@ -20,6 +20,7 @@ from scalable_core.session.artifacts import RunArtifacts
 from scalable_core.session.choosing import chosen_plan
 from scalable_core.session.draining import drain
 from scalable_core.session.ending import Tee, first_line, open_sessions, status_of, summarise_run
+from scalable_core.session.packing import pack_for
 from scalable_core.session.planning import failures, load, make_plan, pin_images
 from scalable_core.session.progress import read_progress
 from scalable_core.session.recorder import Recorder
@@ -75,6 +76,7 @@ class ScalableSession:
         self._budget: float | None = None
         self._last = Progress()
         self._closed = False
+        self._environment = functools.cache(lambda: pack_for(self._plan, say=self._say))
 
     @classmethod
     def from_yaml(
@@ -379,6 +381,7 @@ class ScalableSession:
             workdir=Path(self._plan.manifest).parent,
             run_dir=self.run_dir,
             bundle=lambda: self._bundle,
+            environment=self._environment,
             secrets=functools.partial(worker_secrets, self._plan),
             events=Tee(self._folder, self._sink),
         )

@@ -7,7 +7,7 @@ Each record is `attrs.frozen(kw_only=True)`; change one with `attrs.evolve`, nev
 from __future__ import annotations
 
 from scalable_core.types.artifact import PROGRESS, Artifact, ArtifactRef, TransferProgress
-from scalable_core.types.bundle import BundleRef
+from scalable_core.types.bundle import BundleRef, Environment
 from scalable_core.types.cluster import (
     ClusterRecord,
     LogLine,
@@ -71,6 +71,7 @@ __all__ = [
     "CostEstimate",
     "CostLine",
     "CostRow",
+    "Environment",
     "Event",
     "EventSink",
     "Expect",

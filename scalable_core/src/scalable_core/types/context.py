@@ -14,6 +14,7 @@ from scalable_core.types.run import Event
 
 if TYPE_CHECKING:
     from scalable_core.member.bundle import Bundle
+    from scalable_core.types.bundle import Environment
 
 
 @runtime_checkable
@@ -72,6 +73,8 @@ class HookContext:
         events: Where to say what happens.
         bundle: Makes the zip of the travelling code (see `scalable_core.member.bundle`), once, for a provider
             that starts Python where the code is not; None while planning.
+        environment: Makes the zip of this environment's packages, once, for groups of the plan with
+            ``environment`` set; None while planning.
         secrets: Gives variables that the environment of every worker must have and nobody else may read, such
             as the key that kept results are signed with. A provider whose workers do not inherit this process's
             environment hands them over with the run's certificates. None while planning.
@@ -87,5 +90,6 @@ class HookContext:
     deadline: float | None = None
     events: EventSink = attrs.field(factory=NullSink)
     bundle: Callable[[], Bundle] | None = None
+    environment: Callable[[], Environment] | None = None
     secrets: Callable[[], Mapping[str, str]] | None = None
     data: Mapping[str, Any] = attrs.field(factory=dict)

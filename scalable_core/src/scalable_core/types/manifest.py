@@ -31,6 +31,11 @@ class Project:
         default="workflow.py",
         help="The Python file that `scalable run` runs; relative to the manifest.",
     )
+    packages: tuple[str, ...] = option(
+        default=(),
+        help="Installed packages that workers without an image get too, besides those that the workflow"
+        " imports, such as openpyxl or dask[dataframe].",
+    )
     mirror: bool = option(
         default=False, help="Copy the records of local runs to default_storage, as cloud runs do."
     )

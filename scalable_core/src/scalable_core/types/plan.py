@@ -31,6 +31,7 @@ class WorkerGroup:
         maximum: Most workers at one time; the plan's own maximum bounds the sum of all groups.
         image: The image as written; None for the bare machine.
         resolved: The image by digest; None until a plan is made online.
+        environment: The image has Python alone, and the packages of this environment are brought to it.
         runtime: Container runtime, where the provider starts containers itself.
         mounts: Host path to container path (``:ro`` appended for read-only).
         env: Environment of the workers.
@@ -48,6 +49,7 @@ class WorkerGroup:
     maximum: int
     image: str | None = None
     resolved: ResolvedImage | None = None
+    environment: bool = False
     runtime: str | None = None
     mounts: Mapping[str, str] = {}
     env: Mapping[str, str | Secret] = {}
@@ -95,6 +97,7 @@ class Plan:
         cost: The provider's estimate; None until it is asked.
         forecast: How long and how many, which the estimate prices; None until it is decided.
         changes: Options of the target that were chosen other than the manifest says, by name.
+        packages: What of this environment is brought to groups without an image, as ``numpy 2.4.6``.
         problems: Warnings to show with the plan.
         detached: The workflow runs in a driver of its own, started by the provider, and not in this process.
         document: The manifest as plain data, secrets as templates; a run keeps it, `plan.json` does not.
@@ -117,6 +120,7 @@ class Plan:
     cost: CostEstimate | None = None
     forecast: Forecast | None = None
     changes: Mapping[str, Any] = {}
+    packages: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     document: Mapping[str, Any] = {}
     detached: bool = False

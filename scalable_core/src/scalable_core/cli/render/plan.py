@@ -31,6 +31,8 @@ def render_plan(
     here = folder or Path.cwd()
     lines = [*render_header(plan, look, package=package, folder=here), ""]
     lines += [*_workers(plan, look), ""]
+    if plan.packages:
+        lines += [*_packages(plan, look), ""]
     if plan.tasks:
         lines += [*_tasks(plan, look), ""]
     lines += [*_stores(plan, look, here), ""]
@@ -150,6 +152,13 @@ def _image(group: WorkerGroup) -> str:
     if group.resolved is not None and "@" not in image:
         image += f"@{group.resolved.digest[:19]}.."
     return clean(f"{image} ({group.runtime})" if group.runtime else image)
+
+
+def _packages(plan: Plan, look: Look) -> list[str]:
+    """Say what goes to workers whose image has Python alone."""
+    bare = ", ".join(group.name for group in plan.groups if group.environment)
+    head = f"{look.paint('PACKAGES', 'bold')} of this environment, brought to {clean(bare)}"
+    return [head, *wrap(clean(", ".join(plan.packages)), look, first=_INDENT, rest=_INDENT)]
 
 
 def _tasks(plan: Plan, look: Look) -> list[str]:
