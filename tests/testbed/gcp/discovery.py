@@ -12,6 +12,7 @@ from typing import Any
 
 VERSIONS = {
     "run": "v2",
+    "container": "v1",
     "compute": "v1",
     "secretmanager": "v1",
     "artifactregistry": "v1",

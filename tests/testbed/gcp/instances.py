@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -36,6 +37,13 @@ def accept(self):
         connection.close()
 socket.socket.accept = accept
 """
+
+#: Gives what follows a host name of its own, where root allows that.
+_NAMED = (
+    ("unshare", "--uts", "sh", "-c", 'hostname "$0"; exec "$@"')
+    if os.geteuid() == 0 and shutil.which("unshare") and shutil.which("hostname")
+    else ("sh", "-c", 'exec "$@"')
+)
 
 _DOCKER = """#!/bin/bash
 # docker run [options] IMAGE COMMAND...: the image is this machine's Python
@@ -73,6 +81,8 @@ class Instance:
     async def start(self) -> None:
         """Start the process."""
         self.process = await asyncio.create_subprocess_exec(
+            *_NAMED,
+            self.id.partition("/")[0],
             *self.command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -153,7 +163,8 @@ class Host:
         command = [*container.get("command", []), *container.get("args", [])]
         command[0] = sys.executable if command[0] == "python" else command[0]
         environment = self._bare(folder, address)
-        environment["PORT"] = str(container["ports"][0]["containerPort"])
+        for port in container.get("ports", []):
+            environment["PORT"] = str(port["containerPort"])
         for variable in container.get("env", []):
             environment[variable["name"]] = variable["value"]
         (folder / "scratch").mkdir()
@@ -210,6 +221,7 @@ class Host:
             "LANG": "C.UTF-8",
             "OMP_NUM_THREADS": "1",
             "GCE_METADATA_HOST": f"{address}:8079",
+            "GCE_METADATA_IP": f"{address}:8079",
             "SCALABLE_HASTE": "0.1",
             **self._environment,
         }
@@ -218,7 +230,7 @@ class Host:
 def settings(url: str) -> dict[str, str]:
     """Return the variables by which the APIs are found at a place."""
     services = ("run", "compute", "secretmanager", "artifactregistry", "cloudresourcemanager")
-    more = ("serviceusage", "logging", "iam")
+    more = ("serviceusage", "logging", "iam", "container")
     return {
         f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}": f"{url}/{name}/"
         for name in (*services, *more)

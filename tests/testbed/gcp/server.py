@@ -5,11 +5,13 @@ Each request is held against Google's own description of its API, so that what t
 understand is refused here too. What Google does not have is below ``/testbed/``:
 
     GET  calls       the requests so far: who, service, method id, path, query, body, status
-    GET  state       what there is: pools, machines, secrets, rules, addresses of instances
+    GET  state       what there is: pools, machines, jobs, secrets, rules, addresses of instances
     POST settings    how the world is from now on, such as {"quota": 4, "forbid_inbound": true}
     POST kill        {"id": ...}: ends the process of an instance; Cloud Run starts its container again
     POST assassin    {"pid": 4711, "after": 7}: SIGKILL after the driver's next 7 calls and one without answer
     POST cut         {}: breaks all tunnels of IAP
+    POST clusters    {"projects/p/locations/l/clusters/c": {...}}: what is in GKE
+    GET  tokeninfo   ?access_token=...: whose a token is
     POST images      {"repository/image:tag": "sha256:..."}: what is in Artifact Registry
     POST scale       {"pool": ..., "count": 1}: the service ends whom it likes
     POST reset       ends and forgets everything
@@ -27,7 +29,7 @@ import struct
 from typing import Any
 
 from aiohttp import WSMsgType, web
-from discovery import Wrong, check
+from discovery import Wrong, check, document
 from instances import Instance
 from services import ACCOUNT, NUMBER, PROJECT, ZONES, Refused, Settings, World
 
@@ -65,6 +67,7 @@ class Server:
         self.world, self.url = world, ""
         self.calls: list[dict[str, Any]] = []
         self.images: dict[str, str] = {}
+        self.clusters: dict[str, dict[str, Any]] = {}
         self.sessions: dict[str, _Session] = {}
         self.sockets: set[Any] = set()
         self.assassin: dict[str, int] = {}
@@ -96,6 +99,7 @@ class Server:
     def _metadata_app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/computeMetadata/v1/{path:.*}", self._say_metadata)
+        app.router.add_get("/{path:$}", self._say_metadata)
         return app
 
     async def _serve_metadata(self, instance: Instance) -> None:
@@ -107,13 +111,19 @@ class Server:
         assert request.transport is not None
         address = request.transport.get_extra_info("sockname")[0]
         instance = next(each for each in self.world.instances.values() if each.address == address)
-        path = request.match_info["path"]
-        if path == "instance/service-accounts/default/token":
-            token = f"account:{instance.metadata['account']}"
-            return web.json_response({"access_token": token, "expires_in": 3000})
+        path, headers = request.match_info["path"], {"Metadata-Flavor": "Google"}
+        account = instance.metadata["account"]
+        if re.fullmatch(r"instance/service-accounts/[^/]+/token", path):
+            token = {"access_token": f"account:{account}", "expires_in": 3000}
+            return web.json_response(token, headers=headers)
+        if re.fullmatch(r"instance/service-accounts/[^/]+/", path):
+            said = {"email": account, "aliases": ["default"], "scopes": []}
+            return web.json_response(said, headers=headers)
+        if not path:
+            return web.Response(text="instance/\nproject/\n", headers=headers)
         if path not in instance.metadata:
             return web.Response(status=404)
-        return web.Response(text=instance.metadata[path])
+        return web.Response(text=instance.metadata[path], headers=headers)
 
     # -- IAP ---------------------------------------------------------------------------------------------
 
@@ -276,6 +286,19 @@ class Server:
                 | "compute.globalOperations.wait"
             ):
                 return world.operations[path.removeprefix("compute/v1/").removesuffix("/wait")]
+            case "run.projects.locations.jobs.create":
+                self._project(words[2])
+                parent = path.removeprefix("v2/").removesuffix("/jobs")
+                dry = query.get("validateOnly") == "true"
+                return world.create_job(parent, query["jobId"], body, dry)
+            case "run.projects.locations.jobs.run":
+                return world.run_job(path.removeprefix("v2/").removesuffix(":run"))
+            case "run.projects.locations.jobs.list":
+                return {"jobs": list(world.jobs.values())}
+            case "run.projects.locations.jobs.delete":
+                return world.delete_job(path.removeprefix("v2/"))
+            case "run.projects.locations.jobs.executions.cancel":
+                return world.cancel_execution(path.removeprefix("v2/"))
             case "compute.firewalls.insert":
                 return world.create_rule(body, url)
             case "compute.firewalls.delete":
@@ -348,6 +371,12 @@ class Server:
                     "name": path.removeprefix("v1/"),
                     "version": f"{path[3:].partition('/tags')[0]}/versions/{digest}",
                 }
+            case "container.projects.locations.clusters.get":
+                self._project(words[2])
+                found = self.clusters.get(path.removeprefix("v1/"))
+                if found is None:
+                    raise Refused(404, f"Not found: {path[3:]}.", "NOT_FOUND")
+                return found
             case "logging.entries.list":
                 return {"entries": self._entries(body)}
         raise Refused(501, f"the testbed does not know {method}")
@@ -381,6 +410,7 @@ class Server:
         """Understand the filters that the product sends, and no others."""
         text = body["filter"]
         pools = re.findall(r'worker_pool_name(=~?)"([^"]*)"', text)
+        jobs = re.findall(r'job_name(=~?)"([^"]*)"', text)
         machines = re.findall(r'instance\.name(=~?)"([^"]*)"', text)
         since = re.search(r'timestamp>="([^"]*)"', text)
         payload = re.search(r'textPayload:"([^"]*)"', text)
@@ -394,8 +424,11 @@ class Server:
         for entry in self.world.logs:
             pool = entry["resource"]["labels"].get("worker_pool_name")
             machine = entry.get("jsonPayload", {}).get("instance", {}).get("name")
-            shown = any(fits(r, w, pool) for r, w in pools) or any(
-                fits(r, w, machine) for r, w in machines
+            job = entry["resource"]["labels"].get("job_name")
+            shown = (
+                any(fits(r, w, pool) for r, w in pools)
+                or any(fits(r, w, machine) for r, w in machines)
+                or any(fits(r, w, job) for r, w in jobs)
             )
             late = since is None or entry["timestamp"] >= since[1]
             said = payload is None or payload[1] in entry.get("textPayload", "")
@@ -417,6 +450,7 @@ class Server:
             answer = {
                 "pools": world.pools,
                 "machines": world.machines,
+                "jobs": world.jobs,
                 "secrets": {name: each["body"] for name, each in world.secrets.items()},
                 "rules": world.rules,
                 "instances": {
@@ -432,6 +466,18 @@ class Server:
             world.settings = Settings(**{**vars(world.settings), **data})
         elif word == "images":
             self.images.update(data)
+        elif word == "clusters":
+            known = document("container")["schemas"]["Cluster"]["properties"]
+            assert all(set(each) <= set(known) for each in data.values())
+            self.clusters.update(data)
+        elif word == "tokeninfo":
+            token = request.query["access_token"]
+            if token.startswith("account:"):
+                answer = {"email": token.removeprefix("account:")}
+            elif token == "driver":
+                answer = {"email": f"driver@{PROJECT}.iam.gserviceaccount.com"}
+            else:
+                raise web.HTTPBadRequest
         elif word == "kill":
             world.instances[data["id"]].kill()
         elif word == "assassin":
@@ -446,12 +492,14 @@ class Server:
             for store in (
                 world.pools,
                 world.machines,
+                world.jobs,
                 world.secrets,
                 world.rules,
                 world.logs,
                 self.calls,
             ):
                 store.clear()
+            self.clusters.clear()
             world.settings = Settings()
         return web.json_response(answer, dumps=lambda each: json.dumps(each, default=str))
 

@@ -51,6 +51,7 @@ class World:
         self.pools: dict[str, dict[str, Any]] = {}
         self.running: dict[str, list[Instance]] = {}
         self.machines: dict[str, dict[str, Any]] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
         self.secrets: dict[str, dict[str, Any]] = {}
         self.rules: dict[str, dict[str, Any]] = {}
         self.operations: dict[str, dict[str, Any]] = {}
@@ -87,11 +88,7 @@ class World:
         if not re.fullmatch(r"[a-z]([a-z0-9-]{0,47}[a-z0-9])?", name):
             raise Refused(400, f"worker_pool_id: {name} is invalid")
         (container,) = body["template"]["containers"]
-        limits = container["resources"]["limits"]
-        memory = int(limits["memory"].removesuffix("Mi")) / 1024
-        band = BANDS.get(limits["cpu"])
-        if band is None or not band[0] <= memory <= band[1]:
-            raise Refused(400, f"Invalid value specified for container memory: {limits}")
+        self._check_size(container)
         for annotation in body.get("annotations", {}):
             if re.match(r"(run|serving|autoscaling)\.googleapis\.com/|.*knative\.dev/", annotation):
                 raise Refused(400, f"annotation {annotation} is reserved")
@@ -181,6 +178,86 @@ class World:
         await asyncio.gather(*(instance.end() for instance in ending))
         self.pools.pop(path, None)
         operation |= {"done": True, "response": {}}
+
+    def create_job(self, parent: str, name: str, body: dict[str, Any], dry: bool) -> dict[str, Any]:
+        path = f"{parent}/jobs/{name}"
+        if path in self.jobs:
+            raise Refused(409, f"Resource '{name}' already exists.")
+        if not re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name):
+            raise Refused(400, f"job_id: {name} is invalid")
+        (container,) = body["template"]["template"]["containers"]
+        self._check_size(container)
+        seconds = int(body["template"]["template"]["timeout"].removesuffix("s"))
+        if seconds > 168 * 3600:
+            raise Refused(400, "Invalid value for task timeout")
+        if not dry:
+            self.jobs[path] = {**body, "name": path, "createTime": now(), "executionCount": 0}
+        operation = self._operation(parent)
+        return operation | {"done": True, "response": {}}
+
+    def job(self, path: str) -> dict[str, Any]:
+        if path not in self.jobs:
+            raise Refused(
+                404, f"Resource '{path.rpartition('/')[2]}' of kind 'JOB' does not exist."
+            )
+        return self.jobs[path]
+
+    def run_job(self, path: str) -> dict[str, Any]:
+        job = self.job(path)
+        name = f"{path.rpartition('/')[2]}-{uuid.uuid4().hex[:5]}"
+        job["latestCreatedExecution"] = {"name": name, "createTime": now()}
+        self.soon(self._run_job(job))
+        return self._operation(path.partition("/jobs")[0])
+
+    async def _run_job(self, job: dict[str, Any]) -> None:
+        task, short = job["template"]["template"], job["name"].rpartition("/")[2]
+        resource = {"type": "cloud_run_job", "labels": {"job_name": short}}
+
+        instance = self.host.container(
+            task["containers"][0],
+            id=short,
+            log=lambda line: self.log({"resource": resource, "textPayload": line}),
+            metadata={
+                "project/project-id": PROJECT,
+                "instance/region": f"projects/{NUMBER}/regions/us-central1",
+                "account": task["serviceAccount"],
+            },
+        )
+        await asyncio.sleep(self.settings.delay)
+        await self._place(instance)
+        await instance.start()
+        await instance.wait()
+        job["latestCreatedExecution"]["completionTime"] = now()
+
+    def cancel_execution(self, path: str) -> dict[str, Any]:
+        job, _, name = path.removesuffix(":cancel").partition("/executions/")
+        execution = self.job(job).get("latestCreatedExecution") or {}
+        if execution.get("name") != name or execution.get("completionTime"):
+            raise Refused(400, f"execution {name} is not running")
+        self.soon(self.instances[job.rpartition("/")[2]].end())
+        return self._operation(job.partition("/jobs")[0]) | {"done": True, "response": {}}
+
+    def delete_job(self, path: str) -> dict[str, Any]:
+        """Delete a job; what it runs is ended, some time after the call has been answered."""
+        self.job(path)
+        operation = self._operation(path.partition("/jobs")[0])
+        self.soon(self._delete_job(path, operation))
+        return operation
+
+    async def _delete_job(self, path: str, operation: dict[str, Any]) -> None:
+        await asyncio.sleep(0.1)
+        self.jobs.pop(path, None)
+        instance = self.instances.get(path.rpartition("/")[2])
+        if instance is not None:
+            await instance.end()
+        operation |= {"done": True, "response": {}}
+
+    def _check_size(self, container: dict[str, Any]) -> None:
+        limits = container["resources"]["limits"]
+        memory = int(limits["memory"].removesuffix("Mi")) / 1024
+        band = BANDS.get(limits["cpu"])
+        if band is None or not band[0] <= memory <= band[1]:
+            raise Refused(400, f"Invalid value specified for container memory: {limits}")
 
     def pool(self, path: str) -> dict[str, Any]:
         if path not in self.pools:

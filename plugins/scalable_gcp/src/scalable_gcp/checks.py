@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from scalable_core.types import Problem, Target
+from scalable_core.types import HookContext, Problem, Target
 from scalable_core.types.units import MIB, format_duration
 from scalable_gcp.options import CloudRunOptions, GcpOptions, GkeOptions
 from scalable_gcp.sizes import LARGEST, fit, misfit
@@ -20,7 +20,7 @@ _GCR = re.compile(r"((?:us|eu|asia)\.)?gcr\.io/([^/]+)/(.+)")
 _PLACES = {"": "us", "us.": "us", "eu.": "europe", "asia.": "asia"}
 
 
-def target_problems(target: Target) -> list[Problem]:
+def target_problems(target: Target, context: HookContext) -> list[Problem]:
     """Return everything found; places are relative to the target."""
     options: GcpOptions = target.options
     problems = [
@@ -32,8 +32,7 @@ def target_problems(target: Target) -> list[Problem]:
     if isinstance(options, CloudRunOptions):
         problems += [*_size(options), *_cloud_run(options)]
     if isinstance(options, GkeOptions):
-        message = "this version of scalable-gcp plans on GKE, and cannot run yet"
-        problems = [_warning("W1200", "cluster_type", message), *problems, *_cluster(options)]
+        problems += _cluster(target, options, context)
     return problems
 
 
@@ -134,10 +133,14 @@ def _cloud_run(options: CloudRunOptions) -> Iterator[Problem]:
         yield _warning("W1214", "public", message, "remove it")
 
 
-def _cluster(options: GkeOptions) -> Iterator[Problem]:
+def _cluster(target: Target, options: GkeOptions, context: HookContext) -> Iterator[Problem]:
     if find_spec("scalable_kubernetes") is None:
         message = "gke needs the dist scalable-kubernetes, which is not installed"
         yield _error("E1215", "cluster_type", message, "pip install 'scalable-gcp[gke]'")
+    else:
+        from scalable_gcp import gke
+
+        yield from gke.target_problems(target, context)
     if options.cluster is None:
         cure = "write cluster: and the name of the GKE cluster"
         yield _error("E1216", "cluster_type", "gke needs a cluster that exists already", cure)

@@ -283,6 +283,23 @@ async def connect(root: str | None = None) -> Connection:
     return found
 
 
+async def access_token(*, again: bool = False) -> str:
+    """Return a token of google-auth's default credentials that is good for some minutes.
+
+    Args:
+        again: A service has refused the last one.
+
+    Raises:
+        CredentialsError: There is none to be had.
+    """
+    background = _loop()
+    if background.token is None:
+        background.token = Token()
+    if again:
+        background.token.forget()
+    return await background.token.get()
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the background loop and wait for it. Must not be called from that loop.
 

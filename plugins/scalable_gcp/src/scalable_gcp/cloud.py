@@ -19,6 +19,7 @@ from scalable_core.errors import ClusterError
 _ROOTS = {
     "run": "https://run.googleapis.com/v2",
     "compute": "https://compute.googleapis.com/compute/v1",
+    "container": "https://container.googleapis.com/v1",
     "secretmanager": "https://secretmanager.googleapis.com/v1",
     "artifactregistry": "https://artifactregistry.googleapis.com/v1",
     "cloudresourcemanager": "https://cloudresourcemanager.googleapis.com/v3",

@@ -15,12 +15,11 @@ from scalable_core.cluster.launcher import (
     Offer,
     Rate,
 )
-from scalable_core.errors import ClusterError
 from scalable_core.types import Resource
 from scalable_gcp import requests
 from scalable_gcp.cloud import CallError, Cloud, failure_of, gone, operation_path
 from scalable_gcp.names import labels_of, machine_name, pool_name, stem
-from scalable_gcp.network import find_network, make_rules
+from scalable_gcp.network import find_account, find_network, find_zones, make_rules
 from scalable_gcp.options import CloudRunOptions
 from scalable_gcp.reader import reader_source
 from scalable_gcp.release import MEMBER, delete_machine, delete_pool, find_pools, release_run
@@ -46,6 +45,7 @@ class CloudRunLauncher:
 
     Args:
         options: Of the target.
+        detached: The scheduler is in this process, which is the run's driver on a machine of the same network.
     """
 
     provider = "gcp"
@@ -59,8 +59,8 @@ class CloudRunLauncher:
     }
     poll_interval = 2.0
 
-    def __init__(self, options: CloudRunOptions) -> None:
-        self.options = options
+    def __init__(self, options: CloudRunOptions, *, detached: bool = False) -> None:
+        self.options, self._detached = options, detached
         self.region: str | None = options.region
         self.batch = ADAPTIVE_BATCH if options.adaptive else FIXED_BATCH
         self.cloud = Cloud(options.project_id, options.region)
@@ -92,7 +92,9 @@ class CloudRunLauncher:
         self._fleet, self._program = fleet, fleet.program(reader_source())
         self._stem, self._labels = stem(fleet.project, fleet.run), labels_of(fleet.tags)
         self._network, self._account, self._zones = await asyncio.gather(
-            find_network(self.cloud, self.options), self._find_account(), self._find_zones()
+            find_network(self.cloud, self.options),
+            find_account(self.cloud, self.options.service_account),
+            find_zones(self.cloud),
         )
         self._secret = SecretStore(
             self.cloud, self._stem, self._labels, fleet.ledger, fleet.limits.lifetime
@@ -107,6 +109,7 @@ class CloudRunLauncher:
                 stem=self._stem,
                 description=f"{fleet.project}/{fleet.run}",
                 ledger=fleet.ledger,
+                way_in=not self._detached,
             )
         )
         await self._secret.open(self._account)
@@ -170,7 +173,12 @@ class CloudRunLauncher:
             await self._way_in.close()
         fleet = self._fleet
         left = await release_run(
-            self.cloud, fleet.project, fleet.run, ledger=fleet.ledger, sure=True
+            self.cloud,
+            fleet.project,
+            fleet.run,
+            ledger=fleet.ledger,
+            sure=True,
+            driver=not self._detached,
         )
         for task in self._tasks:
             task.cancel()
@@ -204,15 +212,17 @@ class CloudRunLauncher:
         number = next(i for i, each in enumerate(self.offers(group)) if each.name == offer.name)
         zone = offer.zone or self._zones[number % len(self._zones)]
         name = machine_name(self._fleet.project, self._fleet.run, member)
-        body = requests.scheduler_machine(
-            group,
+        place = self._secret.path
+        body = requests.machine(
+            requests.image_of(group, self.options),
             member,
             self.options,
             name=name,
             tag=self._stem,
             zone=zone,
             program=self._program,
-            place=self._secret.path,
+            words=[group.role, group.name, member, place],
+            secrets=[place],
             labels=self._labels,
             network=self._network.network,
             subnetwork=self._network.subnetwork,
@@ -238,27 +248,6 @@ class CloudRunLauncher:
             if error.status == 409:
                 return None
             raise
-
-    async def _find_account(self) -> str:
-        """Return the service account of members: what the target says, or that of Compute Engine."""
-        if self.options.service_account:
-            return self.options.service_account
-        path = f"projects/{self.cloud.project}"
-        answer = await self.cloud.call("cloudresourcemanager", "GET", path)
-        number = str(answer["name"]).rpartition("/")[2]
-        return f"{number}-compute@developer.gserviceaccount.com"
-
-    async def _find_zones(self) -> list[str]:
-        path = f"projects/{self.cloud.project}/regions/{self.region}"
-        try:
-            answer = await self.cloud.call("compute", "GET", path)
-        except CallError as error:
-            if not error.absent:
-                raise
-            raise ClusterError(
-                f"there is no region {self.region!r}", cure="see: gcloud compute regions list"
-            ) from error
-        return [str(zone).rpartition("/")[2] for zone in answer["zones"]]
 
     # -- looking -----------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scalable_core.errors import NotInThisVersionError, UsageError
+from scalable_core.errors import UsageError
 from scalable_core.hookspecs import hookimpl
 from scalable_gcp.options import CloudRunOptions, GcpOptions, GkeOptions
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from distributed.deploy.cluster import Cluster
 
     from scalable_core import types
-    from scalable_core.types import HookContext, Plan
+    from scalable_core.types import BundleRef, HookContext, Plan
 
 NAME = "gcp"
 
@@ -23,6 +23,10 @@ def _cloud_run(plan: Plan, context: HookContext) -> Any:
     from scalable_gcp.cloud_run import CloudRunLauncher
 
     options = plan.target.options
+    if plan.detached:
+        from scalable_gcp.driver import provision
+
+        return provision(plan, context)
     if options.transport == "single":
         raise UsageError(
             "transport single is for runs whose driver is in Google Cloud too, and this one's is here",
@@ -32,10 +36,23 @@ def _cloud_run(plan: Plan, context: HookContext) -> Any:
 
 
 def _gke(plan: Plan, context: HookContext) -> Any:
-    raise NotInThisVersionError(
-        f"this version of scalable-gcp can plan target {plan.target.name!r} on GKE, and cannot start it yet",
-        cure="write cluster_type: cloud_run, or use provider: kubernetes",
-    )
+    return gke().provision(plan, context, provider=NAME)
+
+
+def gke() -> Any:
+    """Return the module for GKE.
+
+    Raises:
+        UsageError: scalable-kubernetes is not installed.
+    """
+    try:
+        from scalable_gcp import gke
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "cluster_type gke needs the dist scalable-kubernetes, which is not installed",
+            cure="pip install 'scalable-gcp[gke]'",
+        ) from error
+    return gke
 
 
 #: Options of a kind to what starts it; `options.CLUSTER_TYPES` has the names that users write.
@@ -56,6 +73,9 @@ def resolve_image(request: types.ImageRequest, context: HookContext) -> types.Re
 @hookimpl
 def preflight(plan: types.Plan, context: HookContext) -> Sequence[types.Problem]:
     """Ask for credentials, permissions, services, quota and network before anything costs."""
+    if isinstance(plan.target.options, GkeOptions):
+        found: Sequence[types.Problem] = gke().preflight(plan, context)
+        return found
     from scalable_gcp import preflight
 
     return preflight.preflight(plan, context)
@@ -64,6 +84,9 @@ def preflight(plan: types.Plan, context: HookContext) -> Sequence[types.Problem]
 @hookimpl
 def required_permissions(plan: types.Plan) -> types.Policy:
     """Say what the caller and the members must be allowed, as custom roles."""
+    if isinstance(plan.target.options, GkeOptions):
+        printed: types.Policy = gke().required_permissions(plan, provider=NAME)
+        return printed
     from scalable_gcp import policy
 
     return policy.required_permissions(plan, provider=NAME)
@@ -77,8 +100,24 @@ def provision_cluster(plan: types.Plan, context: HookContext) -> Cluster:
 
 
 @hookimpl
+def start_driver(
+    plan: types.Plan, bundle: BundleRef, context: HookContext
+) -> types.ClusterRecord | None:
+    """Start a job that holds all of a run, or a machine or a pod that holds its driver and its scheduler."""
+    if isinstance(plan.target.options, GkeOptions):
+        record: types.ClusterRecord = gke().start_driver(plan, bundle, context, provider=NAME)
+        return record
+    from scalable_gcp import driver
+
+    return driver.start_driver(plan, bundle, context, provider=NAME)
+
+
+@hookimpl
 def release_cluster(record: types.ClusterRecord, context: HookContext) -> types.ReleaseReport:
     """Remove everything that carries a run's labels, from its record alone."""
+    if record.data.get("cluster_type") == "gke":
+        report: types.ReleaseReport = gke().release(record, context)
+        return report
     from scalable_gcp import release
 
     return release.release_cluster(record, context, provider=NAME)
@@ -89,6 +128,9 @@ def find_resources(
     target: types.Target, run: str | None, context: HookContext
 ) -> Sequence[types.Resource]:
     """Return what there is of the project, or of one run, found by label."""
+    if isinstance(target.options, GkeOptions):
+        found: Sequence[types.Resource] = gke().find(target, run, context)
+        return found
     from scalable_gcp import release
 
     return release.find_resources(target.options, context.project, run)
@@ -97,8 +139,11 @@ def find_resources(
 @hookimpl
 def read_logs(
     record: types.ClusterRecord, member: str | None, follow: bool, context: HookContext
-) -> Iterator[types.LogLine]:
+) -> Iterator[types.LogLine] | None:
     """Read what members have written, from Cloud Logging."""
+    if record.data.get("cluster_type") == "gke":
+        lines: Iterator[types.LogLine] | None = gke().read_logs(record, member, follow=follow)
+        return lines
     from scalable_gcp import logs
 
     return logs.read_logs(record, member, follow=follow)

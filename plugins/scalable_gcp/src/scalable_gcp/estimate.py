@@ -31,19 +31,25 @@ from scalable_core.types.units import GIB, format_size
 from scalable_gcp.options import CloudRunOptions, GcpOptions
 from scalable_gcp.prices import (
     free_hours,
+    job_price,
     pod_price,
     price_book,
     sustained_use,
     worker_pool_price,
 )
-from scalable_gcp.sizes import CloudRunSize, fit, misfit
+from scalable_gcp.requests import SCHEDULER_DISK
+from scalable_gcp.sizes import CloudRunSize, fit, misfit, single_size
 
-#: GB of a boot disk: of the scheduler's machine, and of a node as GKE makes it.
-_SCHEDULER_DISK = 10
+#: GB of the boot disk of a node as GKE makes it.
 _NODE_DISK = 100
 
 #: vCPU, GiB and GiB of disk of the scheduler's pod.
 _SCHEDULER_POD = {"vcpu": 1.0, "gib": 4.0, "ephemeral_gib": 1.0}
+#: And of the driver's, which has the scheduler in it.
+DRIVER_POD = {"vcpu": 2.0, "gib": 8.0, "ephemeral_gib": 1.0}
+
+#: GiB of disk that a worker's pod asks for: the most that a general-purpose pod has.
+POD_DISK = 10.0
 
 #: vCPU and GiB of the largest pod that has Autopilot's general-purpose prices.
 _LARGEST_POD = {"vcpu": 30.0, "gib": 110.0}
@@ -98,8 +104,12 @@ def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
 
 
 def _cloud_run(bill: _Bill) -> Iterator[CostLine]:
-    """Yield a worker pool for each group and the scheduler's machine; Cloud Run has no Spot."""
+    """Yield a worker pool for each group and the scheduler's machine, or one job; Cloud Run has no Spot."""
     options = bill.plan.target.options
+    single = single_size(bill.plan)
+    if single is not None:
+        yield from _job(bill, single)
+        return
     free = {
         of: free_hours(bill.book, of) for of in ("vcpu", "gib")
     }  # all groups share the account's
@@ -125,8 +135,26 @@ def _cloud_run(bill: _Bill) -> Iterator[CostLine]:
             )
             free[of] = max(0.0, free[of] - quantity.expected)
         yield from _gpus(bill, group)
-    if options.transport != "single":
-        yield from _scheduler(bill, options)
+    yield from _scheduler(bill, options)
+
+
+def _job(bill: _Bill, size: CloudRunSize) -> Iterator[CostLine]:
+    """Yield the one instance of a run, which is there, and paid for, from its first second to the last."""
+    gib, hours = size.memory / GIB, f"{bill.wall.expected:.4g}h"
+    workers = f"{bill.plan.maximum} worker{'s' * (bill.plan.maximum != 1)}"
+    for item, unit, each, of in (
+        ("Driver's instance: compute", "vCPU-h", float(size.cpus), "vcpu"),
+        ("Driver's instance: memory", "GB-h", gib, "gib"),
+    ):
+        what = f"{each:g} {'vCPU' if of == 'vcpu' else 'GB'}"
+        yield priced(
+            item,
+            unit,
+            bill.wall.times(each),
+            job_price(bill.book, of),
+            note=f"driver, scheduler and {workers} in one job: {what} x {hours}",
+            allowance=free_hours(bill.book, of, "job_and_instance_based"),
+        )
 
 
 def _size(plan: Plan, group: WorkerGroup) -> CloudRunSize:
@@ -144,8 +172,10 @@ def _scheduler(bill: _Bill, options: CloudRunOptions) -> Iterator[CostLine]:
     kind, hours = options.scheduler_machine_type, f"{bill.wall.expected:.4g}h"
     machine = _machine(bill.book, kind)
     price = machine.price if machine else None
-    yield priced("Scheduler machine", "h", bill.wall, price, note=f"1 {kind} x {hours}")
-    yield _disk(bill, "Scheduler disk", bill.wall, _SCHEDULER_DISK, None, "")
+    whose, also = ("Driver", ", the scheduler too") if bill.plan.detached else ("Scheduler", "")
+    note = f"1 {kind} x {hours}{also}"
+    yield priced(f"{whose} machine", "h", bill.wall, price, note=note)
+    yield _disk(bill, f"{whose} disk", bill.wall, SCHEDULER_DISK, None, "")
     if options.public:
         address = bill.book.find("network", "external_ipv4_in_use")
         yield priced("Public IPv4", "h", bill.wall, address, note="the scheduler")
@@ -175,15 +205,7 @@ def _gke(bill: _Bill) -> Iterator[CostLine]:
             yield from _nodes(bill, group, bill.options.machine_type)
         else:
             yield from _pods(bill, group)
-    if not bill.options.machine_type:  # with a type, its pod is on a node that is there anyway
-        for item, unit, of in (
-            ("compute", "vCPU-h", "vcpu"),
-            ("memory", "GB-h", "gib"),
-            ("ephemeral storage", "GB-h", "ephemeral_gib"),
-        ):
-            size, price = _SCHEDULER_POD[of], pod_price(bill.book, of, spot=False)
-            note = f"{size:g} {unit.removesuffix('-h')} x {bill.wall.expected:.4g}h"
-            yield priced(f"Scheduler {item}", unit, bill.wall.times(size), price, note=note)
+    yield from _gke_scheduler(bill)
     note = f"GKE control plane x {bill.wall.expected:.4g}h, paid whether or not a run uses it"
     extended = bill.book.find("gke", "cluster_extended_period")
     if extended is not None:
@@ -196,6 +218,28 @@ def _gke(bill: _Bill) -> Iterator[CostLine]:
         note=note,
         allowance=_FREE_CLUSTER,
     )
+
+
+def _gke_scheduler(bill: _Bill) -> Iterator[CostLine]:
+    """Yield the pod with the scheduler: the driver's in a detached run, and else on a node that is there."""
+    kind, detached, hours = bill.options.machine_type, bill.plan.detached, bill.wall.expected
+    whose, pod = ("Driver", DRIVER_POD) if detached else ("Scheduler", _SCHEDULER_POD)
+    for item, unit, of in (
+        ("compute", "vCPU-h", "vcpu"),
+        ("memory", "GB-h", "gib"),
+        ("ephemeral storage", "GB-h", "ephemeral_gib"),
+    ):
+        if not kind:
+            note = f"{pod[of]:g} {unit.removesuffix('-h')} x {hours:.4g}h"
+            price = pod_price(bill.book, of, spot=False)
+            yield priced(f"{whose} {item}", unit, bill.wall.times(pod[of]), price, note=note)
+    if kind and detached:
+        machine, share = _machine(bill.book, kind), 1.0
+        if machine is not None:
+            share = min(share, max(pod["vcpu"] / machine.vcpu, pod["gib"] / machine.gib))
+        note = f"{share:.3g} of a {kind} x {hours:.4g}h"
+        price = machine.price if machine else None
+        yield priced("Driver", "h", bill.wall.times(share), price, note=note)
 
 
 def _pods(bill: _Bill, group: WorkerGroup) -> Iterator[CostLine]:
@@ -211,7 +255,7 @@ def _pods(bill: _Bill, group: WorkerGroup) -> Iterator[CostLine]:
     for item, unit, each, of, name in (
         ("Compute", "vCPU-h", cpus, "vCPU", "vcpu"),
         ("Memory", "GB-h", gib, "GB", "gib"),
-        ("Ephemeral storage", "GB-h", 1.0, "GB", "ephemeral_gib"),
+        ("Ephemeral storage", "GB-h", POD_DISK, "GB", "ephemeral_gib"),
     ):
         yield priced(
             item,
@@ -337,7 +381,7 @@ def _shared(bill: _Bill) -> Iterator[CostLine]:
         note = "of another cloud, whose prices are not looked up here"
         yield priced("S3 storage", "GB-month", size, None, monthly=True, note=note)
         yield priced("S3 requests", "1k-requests", parts, None, note=note)
-    if not (isinstance(bill.options, CloudRunOptions) and bill.options.transport == "single"):
+    if single_size(bill.plan) is None:
         zone = bill.book.find("network", "inter_zone_same_region")
         note = "between members in several zones of the region"
         yield priced("Inter-zone traffic", "GB", None, zone, note=note)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from scalable_core.types import ClusterRecord, LogLine
 from scalable_gcp.cloud import Cloud
-from scalable_gcp.names import stem
+from scalable_gcp.names import DRIVER, stem
 
 #: Entries of one page.
 PAGE = 1000
@@ -16,11 +18,22 @@ PAGE = 1000
 LOOK_EVERY = 2.5
 
 
+#: What a driver passes on: the worker's name, and what it has written.
+_OF_WORKER = re.compile(r"(\S+-\d+)  ")
+
+
 def of_pool(pool: str) -> str:
     """Return the filter for what the instances of a pool write, or of all whose names begin so with ``*``."""
     name = pool.rpartition("/")[2]
     relation = f'=~"^{name[:-1]}"' if name.endswith("*") else f'="{name}"'
     return f'resource.type="cloud_run_worker_pool" AND resource.labels.worker_pool_name{relation}'
+
+
+def of_job(job: str) -> str:
+    """Return the filter for what a job writes, or all whose names begin so with ``*``."""
+    name = job.rpartition("/")[2]
+    relation = f'=~"^{name[:-1]}"' if name.endswith("*") else f'="{name}"'
+    return f'resource.type="cloud_run_job" AND resource.labels.job_name{relation}'
 
 
 def of_machine(cloud: Cloud, machine: str) -> str:
@@ -67,9 +80,19 @@ def text_of(entry: dict[str, Any]) -> str:
 
 
 def member_of(entry: dict[str, Any]) -> str:
-    """Return what wrote an entry: the scheduler, or a pool, by the name of its first worker."""
-    pool = entry.get("resource", {}).get("labels", {}).get("worker_pool_name")
-    return str(pool).split("-", 2)[2] if pool else "scheduler"
+    """Return what wrote an entry: the scheduler, the driver, or a pool, by the name of its first worker.
+
+    In the one instance of a job the driver passes on what its workers write, with their names before it.
+    """
+    labels, said = entry.get("resource", {}).get("labels", {}), entry.get("jsonPayload", {})
+    if "job_name" in labels:
+        found = _OF_WORKER.match(str(entry.get("textPayload", "")))
+        return found[1] if found else DRIVER
+    pool = labels.get("worker_pool_name")
+    if pool:
+        return str(pool).split("-", 2)[2]
+    machine = str(said.get("instance", {}).get("name", ""))
+    return DRIVER if machine.endswith(f"-{DRIVER}") else "scheduler"
 
 
 def read_logs(record: ClusterRecord, member: str | None, *, follow: bool) -> Iterator[LogLine]:
@@ -77,22 +100,27 @@ def read_logs(record: ClusterRecord, member: str | None, *, follow: bool) -> Ite
 
     Args:
         record: Of the run's cluster.
-        member: A worker or ``scheduler``; None for all. The workers of a pool share one log.
+        member: A worker, ``scheduler`` or ``driver``; None for all. The workers of a pool share one log.
         follow: Go on until the members have ended.
 
     Raises:
         ClusterError: It cannot be read.
     """
     from scalable_gcp import client
-    from scalable_gcp.release import cloud_of, find_machines, find_pools
+    from scalable_gcp.release import cloud_of, find_jobs, find_machines, find_pools
 
     cloud, root = cloud_of(record), stem(record.project, record.run)
-    which = f"(({of_pool(f'{root}-*')}) OR ({of_machine(cloud, f'{root}-*')}))"
+    parts = (of_pool(f"{root}-*"), of_job(f"{root}-*"), of_machine(cloud, f"{root}-*"))
+    which = f"({' OR '.join(f'({part})' for part in parts)})"
     since, seen = "", set[str]()
 
     async def over() -> bool:
-        pools = await find_pools(cloud, f"{root}-")
-        return not pools and not await find_machines(cloud, record.run)
+        found = await asyncio.gather(
+            find_pools(cloud, f"{root}-"),
+            find_jobs(cloud, f"{root}-"),
+            find_machines(cloud, record.run),
+        )
+        return not any(found)
 
     while True:
         ended = not follow or client.run(over())
@@ -118,7 +146,9 @@ def _is_of(entry: dict[str, Any], member: str | None) -> bool:
     """Whether an entry may be of a member: it is of the scheduler, or of a pool of the worker's component."""
     if member is None or (wrote := member_of(entry)) == member:
         return True
-    return wrote != "scheduler" and wrote.rpartition("-")[0] == member.rpartition("-")[0]
+    if "worker_pool_name" not in entry.get("resource", {}).get("labels", {}):
+        return False
+    return wrote.rpartition("-")[0] == member.rpartition("-")[0]
 
 
 def _seconds(text: str) -> float:

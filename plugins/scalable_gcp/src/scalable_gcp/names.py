@@ -9,6 +9,8 @@ from collections.abc import Mapping
 PROJECT, RUN = "scalable-project", "scalable-run"
 #: On a pool and a machine: the names of the members that it is.
 MEMBERS = "scalable.io/members"
+#: The member that is the driver of a detached run; workers have a number after a hyphen.
+DRIVER = "driver"
 
 
 def stem(project: str, run: str) -> str:
@@ -37,3 +39,8 @@ def pool_name(project: str, run: str, first: str) -> str:
 def machine_name(project: str, run: str, member: str) -> str:
     """Return the name of the machine that is a member."""
     return f"{stem(project, run)}-{label(member)}"[:63]
+
+
+def driver_secret(root: str) -> str:
+    """Return the name of the secret that is for a run's driver alone, from what all names begin with."""
+    return f"{root}-driver"

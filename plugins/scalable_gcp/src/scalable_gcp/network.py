@@ -75,6 +75,33 @@ async def find_network(cloud: Cloud, options: CloudRunOptions) -> Network:
     )
 
 
+async def find_account(cloud: Cloud, named: str | None) -> str:
+    """Return a service account: the one that is named, or that of Compute Engine."""
+    if named:
+        return named
+    answer = await cloud.call("cloudresourcemanager", "GET", f"projects/{cloud.project}")
+    number = str(answer["name"]).rpartition("/")[2]
+    return f"{number}-compute@developer.gserviceaccount.com"
+
+
+async def find_zones(cloud: Cloud) -> list[str]:
+    """Return the names of the zones of the region.
+
+    Raises:
+        ClusterError: There is no such region.
+    """
+    path = f"projects/{cloud.project}/regions/{cloud.region}"
+    try:
+        answer = await cloud.call("compute", "GET", path)
+    except CallError as error:
+        if not error.absent:
+            raise
+        raise ClusterError(
+            f"there is no region {cloud.region!r}", cure="see: gcloud compute regions list"
+        ) from error
+    return [str(zone).rpartition("/")[2] for zone in answer["zones"]]
+
+
 def rule_names(stem: str) -> tuple[str, str]:
     """Return the names of a run's rules: for members, and for the driver."""
     return f"{stem}-members", f"{stem}-driver"
@@ -88,8 +115,18 @@ async def make_rules(
     stem: str,
     description: str,
     ledger: Ledger,
+    way_in: bool = True,
 ) -> None:
     """Let members reach each other, and this machine the scheduler; the rules go with the run.
+
+    Args:
+        cloud: Where.
+        network: Of the run.
+        options: Of the target.
+        stem: What the names of the run's things begin with.
+        description: Whose they are.
+        ledger: Of the run.
+        way_in: This machine is elsewhere, and needs to reach the scheduler.
 
     Raises:
         ClusterError: They cannot be made.
@@ -101,21 +138,18 @@ async def make_rules(
         f"{requests.SCHEDULER_PORT}-{requests.RELAY_PORT}",
         f"{low}-{high}",
     ]
-    driver = requests.IAP_RANGE
-    if options.public:
-        driver = await asyncio.to_thread(caller_network)
     bodies = [
-        requests.firewall_rule(inner, network.network, description, [network.addresses], ports),
-        requests.firewall_rule(
-            outer,
-            network.network,
-            description,
-            [driver],
-            [str(requests.SCHEDULER_PORT)],
-            tag=stem,
-        ),
+        requests.firewall_rule(inner, network.network, description, [network.addresses], ports)
     ]
-    names = (inner, outer)
+    if way_in:
+        driver = requests.IAP_RANGE
+        if options.public:
+            driver = await asyncio.to_thread(caller_network)
+        port = str(requests.SCHEDULER_PORT)
+        bodies.append(
+            requests.firewall_rule(outer, network.network, description, [driver], [port], tag=stem)
+        )
+    names = [str(body["name"]) for body in bodies]
     await ledger.intend([Resource(kind=KIND, id=name, run=ledger.run) for name in names])
     await asyncio.gather(*(_make(cloud, network, body, ledger.run) for body in bodies))
 

@@ -6,11 +6,12 @@ what a kind has no use for is accepted and ignored. Bare numbers are vCPU and Mi
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from attrs import frozen
 
-from scalable_core.types import Adaptive, option
+from scalable_core.types import Adaptive, Secret, option
 from scalable_core.types.units import MIB
 
 
@@ -92,18 +93,77 @@ class CloudRunOptions(GcpOptions):
     )
     scheduler_machine_type: str = option(
         default="e2-medium",
-        help="Machine type of the scheduler, where it has a machine of its own.",
+        help="Machine type of the scheduler, and of the driver of a detached run, where they have one.",
+    )
+    driver_service_account: str | None = option(
+        default=None,
+        help="Service account of a detached run's driver; service_account when left out.",
+    )
+    driver_image: str | None = option(
+        default=None,
+        help="Image with scalable for the driver of a detached run; the workers' when left out.",
     )
 
 
 @frozen(kw_only=True)
 class GkeOptions(GcpOptions):
-    """Options of a `gcp` target on a Kubernetes cluster of GKE that exists already."""
+    """Options of a `gcp` target on a Kubernetes cluster of GKE that exists already.
+
+    Those about pods mean what they mean in a `kubernetes` target.
+    """
 
     cluster: str | None = option(default=None, help="Name of the GKE cluster.")
+    location: str | None = option(
+        default=None,
+        help="Where the cluster is, a region or a zone; `zone`, or else `region`, when left out.",
+    )
+    endpoint: Literal["auto", "dns", "ip"] = option(
+        default="auto",
+        help="By which address the cluster is asked: its DNS name where that is open, or its IP address.",
+    )
     namespace: str = option(default="default", help="Kubernetes namespace.")
     worker_service_account: str | None = option(
-        default=None, help="Kubernetes service account that the work has."
+        default=None,
+        help="Kubernetes service account that the work has; what Workload Identity grants it, the work has.",
+    )
+    driver_service_account: str | None = option(
+        default=None,
+        help="Service account of the driver of a detached run, bound to the printed Role.",
+    )
+    driver_image: str | None = option(
+        default=None,
+        help="Image with scalable for the driver of a detached run; the workers' when left out.",
+    )
+    env: Mapping[str, str | Secret] = option(
+        factory=dict, help="Environment variables of every worker; a component's own come on top."
+    )
+    node_selector: Mapping[str, str] = option(
+        factory=dict, help="Labels that a worker's node must have, such as a compute class."
+    )
+    tolerations: tuple[Mapping[str, Any], ...] = option(
+        default=(), help="Taints that workers bear, as in a pod."
+    )
+    resources: Mapping[str, Mapping[str, Any]] = option(
+        factory=dict, help="More requests and limits of workers, as in a pod."
+    )
+    labels: Mapping[str, str] = option(factory=dict, help="Labels of everything created.")
+    annotations: Mapping[str, str] = option(factory=dict, help="Annotations of the pods.")
+    priority_class: str | None = option(default=None, help="Priority class of the pods.")
+    image_pull_secrets: tuple[str, ...] = option(
+        default=(), help="Secrets of the namespace with which images are pulled."
+    )
+    volumes: tuple[Mapping[str, Any], ...] = option(
+        default=(), help="Volumes that component mounts can name, as in a pod."
+    )
+    pod_template: str | None = option(
+        default=None,
+        help="YAML file of a pod that is merged into every pod; relative to the manifest.",
+    )
+    schedule_timeout: float = option(
+        default=600.0,
+        quantity="duration",
+        minimum=5,
+        help="How long a pod may wait for a node; a cluster that adds nodes needs minutes.",
     )
 
 

@@ -14,6 +14,7 @@ from scalable_gcp.clusters import read_logs as read_logs
 from scalable_gcp.clusters import release_cluster as release_cluster
 from scalable_gcp.clusters import required_permissions as required_permissions
 from scalable_gcp.clusters import resolve_image as resolve_image
+from scalable_gcp.clusters import start_driver as start_driver
 from scalable_gcp.prices import price_snapshot as price_snapshot
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 SCALABLE_PLUGIN_API = 1
 NAME = "gcp"
-EXAMPLE_TARGET = {"region": "us-central1"}
 EXAMPLE_TARGET = {"region": "us-central1"}
 
 
@@ -35,11 +35,11 @@ def target_options() -> Mapping[str, type]:
 
 
 @hookimpl
-def check_target(target: types.Target) -> Sequence[types.Problem]:
+def check_target(target: types.Target, context: HookContext) -> Sequence[types.Problem]:
     """Check sizes, names and options that exclude each other."""
     from scalable_gcp.checks import target_problems
 
-    return target_problems(target)
+    return target_problems(target, context)
 
 
 @hookimpl

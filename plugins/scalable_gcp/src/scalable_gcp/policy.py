@@ -14,6 +14,11 @@ DRIVER: dict[str, tuple[str, ...]] = {
         "run.workerPools.create",
         "run.workerPools.list",
         "run.workerPools.delete",
+        "run.jobs.create",
+        "run.jobs.run",
+        "run.jobs.list",
+        "run.jobs.delete",
+        "run.executions.cancel",
         "run.operations.get",
     ),
     "compute": (
@@ -68,10 +73,11 @@ MEMBERS = (
 )
 
 
-def driver_permissions(*, public: bool) -> tuple[str, ...]:
+def driver_permissions(*, public: bool, detached: bool = False) -> tuple[str, ...]:
     """Return what whoever runs Scalable must be allowed, sorted."""
     every = [each for some in DRIVER.values() for each in some]
-    return tuple(sorted({*every, *(PUBLIC if public else TUNNEL)}))
+    way = PUBLIC if public else () if detached else TUNNEL
+    return tuple(sorted({*every, *way}))
 
 
 def required_permissions(plan: Plan, *, provider: str) -> Policy:
@@ -80,6 +86,7 @@ def required_permissions(plan: Plan, *, provider: str) -> Policy:
     text = "\n".join(
         [
             "# For whoever runs Scalable: gcloud iam roles create NAME --project PROJECT --file FILE",
+            "# The service account of a detached run's driver needs it too, and access to the bucket.",
             *_role("Scalable driver", "Starts, watches and releases runs of Scalable.", actions),
             "---",
             "# For the members' service account; it reads the run's secret by a grant on that secret alone.",

@@ -12,9 +12,11 @@ from scalable_core.errors import ClusterError
 from scalable_core.types import HookContext, Plan, Problem, WorkerGroup
 from scalable_gcp import requests
 from scalable_gcp.cloud import CallError, Cloud
+from scalable_gcp.driver import driver_job
 from scalable_gcp.network import find_network
 from scalable_gcp.options import CloudRunOptions
 from scalable_gcp.policy import driver_permissions
+from scalable_gcp.sizes import CloudRunSize, single_size
 
 #: Services that a run calls; IAP only without a public address.
 SERVICES = ("run", "compute", "secretmanager", "logging")
@@ -44,14 +46,22 @@ async def _look(cloud: Cloud, options: CloudRunOptions, plan: Plan) -> list[Prob
     account = options.service_account or (
         f"{str(project['name']).rpartition('/')[2]}-compute@developer.gserviceaccount.com"
     )
+    driver = (options.driver_service_account or account) if plan.detached else account
+    way = None if plan.detached else "its public address" if options.public else "a tunnel of IAP"
+    single = single_size(plan)
     looks: list[Coroutine[Any, Any, list[Problem]]] = [
-        _permissions(cloud, options),
-        _account(cloud, account),
-        _services(cloud, options),
-        _region(cloud, options),
-        _network(cloud, options, plan.maximum),
-        *(_pool(cloud, options, group, account) for group in plan.groups),
+        _permissions(cloud, driver_permissions(public=options.public, detached=plan.detached)),
+        *(_account(cloud, each) for each in sorted({account, driver})),
+        _services(cloud, iap=way == "a tunnel of IAP"),
     ]
+    if single is not None:
+        looks.append(_job(cloud, plan, single, driver))
+    else:
+        looks += [
+            _region(cloud, options),
+            _network(cloud, options, plan.maximum, way),
+            *(_pool(cloud, options, group, account) for group in plan.groups),
+        ]
     found = [_info("credentials", f"project {cloud.project}")]
     for problems in await asyncio.gather(*looks):
         found += problems
@@ -72,8 +82,8 @@ def _no_project(cloud: Cloud, error: CallError) -> Problem:
     return _error("E1221" if error.status == 401 else "E1220", "credentials", error)
 
 
-async def _permissions(cloud: Cloud, options: CloudRunOptions) -> list[Problem]:
-    wanted = [each for each in driver_permissions(public=options.public) if each not in _ELSEWHERE]
+async def _permissions(cloud: Cloud, permissions: Sequence[str]) -> list[Problem]:
+    wanted = [each for each in permissions if each not in _ELSEWHERE]
     path = f"projects/{cloud.project}:testIamPermissions"
     try:
         answer = await cloud.call("cloudresourcemanager", "POST", path, {"permissions": wanted})
@@ -119,10 +129,8 @@ async def _account(cloud: Cloud, account: str) -> list[Problem]:
     ]
 
 
-async def _services(cloud: Cloud, options: CloudRunOptions) -> list[Problem]:
-    wanted = [
-        f"{name}.googleapis.com" for name in (*SERVICES, *(() if options.public else ("iap",)))
-    ]
+async def _services(cloud: Cloud, *, iap: bool) -> list[Problem]:
+    wanted = [f"{name}.googleapis.com" for name in (*SERVICES, *(("iap",) if iap else ()))]
     path = f"projects/{cloud.project}/services"
     try:
         found = await cloud.pages(
@@ -188,7 +196,9 @@ async def _region(cloud: Cloud, options: CloudRunOptions) -> list[Problem]:
     return [_info("quota", f"{cloud.region} has room for the scheduler's machine")]
 
 
-async def _network(cloud: Cloud, options: CloudRunOptions, workers: int) -> list[Problem]:
+async def _network(
+    cloud: Cloud, options: CloudRunOptions, workers: int, way: str | None
+) -> list[Problem]:
     try:
         network = await find_network(cloud, options)
     except ClusterError as error:
@@ -215,10 +225,28 @@ async def _network(cloud: Cloud, options: CloudRunOptions, workers: int) -> list
         found.append(
             Problem(code="W1229", message=message, where="network", cure=cure, severity="warning")
         )
-    way = "its public address" if options.public else "a tunnel of IAP"
-    return found or [
-        _info("network", f"members go to {name}; the scheduler is reached through {way}")
-    ]
+    reached = f"; the scheduler is reached through {way}" if way else ", the driver too"
+    return found or [_info("network", f"members go to {name}{reached}")]
+
+
+async def _job(cloud: Cloud, plan: Plan, size: CloudRunSize, account: str) -> list[Problem]:
+    """Have Cloud Run say what it thinks of the job that is to hold all of a run, without making it."""
+    body = driver_job(plan, size, words=["drive"], labels={}, account=account)
+    parent, name = f"{cloud.location}/jobs", "scalable-preflight"
+    try:
+        await cloud.call("run", "POST", parent, body, jobId=name, validateOnly=True)
+    except CallError as error:
+        if error.status in (401, 403):
+            return []  # said before
+        return [
+            Problem(
+                code="E1230",
+                message=f"Cloud Run would refuse the job of the driver and its workers: {error.said}",
+                where="workers",
+                cure=requests.failure_of(error.said).cure or error.cure,
+            )
+        ]
+    return [_info("workers", f"driver, scheduler and workers fit into one instance of {size}")]
 
 
 async def _pool(

@@ -49,9 +49,16 @@ def worker_pool_price(book: PriceBook, unit: str) -> Price | None:
     return None if price is None else price.times(3600)
 
 
-def free_hours(book: PriceBook, unit: str) -> float:
-    """Return how many hours of ``vcpu`` or ``gib`` in worker pools an account has free in a month."""
-    free = book.find("run", f"free_worker_pool_{unit}_second")
+def job_price(book: PriceBook, unit: str) -> Price | None:
+    """Return the price of ``vcpu`` or ``gib`` by the hour in a job, which is that of the region's tier."""
+    tier = "tier1" if book.has("run", "tier1") else "tier2"
+    price = book.find("run", f"{tier}_instance_{unit}_second")
+    return None if price is None else price.times(3600)
+
+
+def free_hours(book: PriceBook, unit: str, of: str = "worker_pool") -> float:
+    """Return how many hours of ``vcpu`` or ``gib`` an account has free in a month, of pools or of jobs."""
+    free = book.find("run", f"free_{of}_{unit}_second")
     return 0.0 if free is None else free.usd / 3600
 
 

@@ -29,6 +29,8 @@ RELAY_PORTS = (8800, 9823)
 IAP_RANGE = "35.235.240.0/20"
 #: Where a worker spills to: the root file system is memory.
 SCRATCH = "/scratch"
+#: GB of the disk of a scheduler's machine.
+SCHEDULER_DISK = 20
 #: Seconds that a scheduler's machine outlives its lifetime.
 AFTERLIFE = 600
 
@@ -165,8 +167,8 @@ def worker_pool(
     }
 
 
-def scheduler_machine(
-    group: MemberGroup,
+def machine(
+    image: str,
     member: str,
     options: CloudRunOptions,
     *,
@@ -174,24 +176,26 @@ def scheduler_machine(
     tag: str,
     zone: str,
     program: str,
-    place: str,
+    words: Sequence[str],
+    secrets: Sequence[str],
     labels: Mapping[str, str],
     network: str,
     subnetwork: str,
     account: str,
     lifetime: float,
 ) -> dict[str, Any]:
-    """Return the body that makes the scheduler's machine; nothing secret is in it.
+    """Return the body that makes the machine of a scheduler or a driver; nothing secret is in it.
 
     Args:
-        group: The scheduler's.
+        image: What runs there.
         member: Its name.
         options: Of the target.
         name: Of the machine.
         tag: By which the rule that lets the driver in knows it.
         zone: Where it goes.
         program: What it runs.
-        place: Where the run's documents are.
+        words: The program's arguments.
+        secrets: Whole names of the run's secrets, which go when the member has ended.
         labels: What it carries.
         network: Whole name of the network.
         subnetwork: Whole name of the subnetwork.
@@ -201,8 +205,7 @@ def scheduler_machine(
     interface: dict[str, Any] = {"network": network, "subnetwork": subnetwork}
     if options.public:
         interface["accessConfigs"] = [{"name": "External NAT", "type": "ONE_TO_ONE_NAT"}]
-    image = image_of(group, options)
-    words = [group.role, group.name, member, place]
+    user_data = cloud_config(image, program, words, secrets, lifetime)
     return {
         "name": name,
         "machineType": f"zones/{zone}/machineTypes/{options.scheduler_machine_type}",
@@ -214,7 +217,7 @@ def scheduler_machine(
                 "autoDelete": True,
                 "initializeParams": {
                     "sourceImage": "projects/cos-cloud/global/images/family/cos-stable",
-                    "diskSizeGb": "20",
+                    "diskSizeGb": str(SCHEDULER_DISK),
                     "diskType": f"zones/{zone}/diskTypes/pd-balanced",
                     "labels": dict(labels),
                 },
@@ -226,7 +229,7 @@ def scheduler_machine(
         ],
         "metadata": {
             "items": [
-                {"key": "user-data", "value": cloud_config(image, program, words, lifetime)},
+                {"key": "user-data", "value": user_data},
                 {"key": MEMBERS.rpartition("/")[2], "value": member},
             ]
         },

@@ -1,5 +1,7 @@
 """The run's documents in Secret Manager: one secret for each run, that only its members may read.
 
+The driver of a detached run has one of its own: one version, its variables as JSON.
+
 Documents that are published together travel as one parcel: JSON, compressed, in as many versions as it
 needs, each with ``<part>/<parts>`` in its first line. The secret ends by itself some time after the run must
 have ended.
@@ -31,12 +33,17 @@ class SecretStore:
         cloud: Where.
         name: Of the secret.
         labels: That it carries.
-        ledger: Of the run.
+        ledger: Of the run; None when it is not here.
         lifetime: Seconds that the run lasts at most.
     """
 
     def __init__(
-        self, cloud: Cloud, name: str, labels: Mapping[str, str], ledger: Ledger, lifetime: float
+        self,
+        cloud: Cloud,
+        name: str,
+        labels: Mapping[str, str],
+        ledger: Ledger | None,
+        lifetime: float,
     ) -> None:
         self.path = f"projects/{cloud.project}/secrets/{name}"
         self._cloud, self._name, self._labels = cloud, name, labels
@@ -48,8 +55,9 @@ class SecretStore:
         Raises:
             CallError: It cannot be made.
         """
-        place = Resource(kind=KIND, id=self._name, region=None, run=self._ledger.run)
-        await self._ledger.intend([place])
+        if self._ledger is not None:
+            place = Resource(kind=KIND, id=self._name, region=None, run=self._ledger.run)
+            await self._ledger.intend([place])
         parent = f"projects/{self._cloud.project}/secrets"
         body = {
             "labels": dict(self._labels),
@@ -71,9 +79,12 @@ class SecretStore:
     async def publish(self, documents: Mapping[str, str]) -> None:
         """Add documents; they are there for members when this returns."""
         for text in pack(documents):
-            data = base64.b64encode(text.encode()).decode()
-            body = {"payload": {"data": data}}
-            await self._cloud.call("secretmanager", "POST", f"{self.path}:addVersion", body)
+            await self.add(text)
+
+    async def add(self, text: str) -> None:
+        """Add a version."""
+        body = {"payload": {"data": base64.b64encode(text.encode()).decode()}}
+        await self._cloud.call("secretmanager", "POST", f"{self.path}:addVersion", body)
 
 
 def pack(documents: Mapping[str, str]) -> list[str]:

@@ -230,6 +230,7 @@ def _say_summary(plan: Plan, host: PluginHost, look: Look) -> None:
 
 def _resume_point(manifest: str, run: str) -> ResumePoint:
     from scalable_core.cli.history import runs_folder
+    from scalable_core.cli.shared import find_run_anywhere
     from scalable_core.session.resume import find_resume_point
 
     if manifest.endswith(".json"):
@@ -237,7 +238,10 @@ def _resume_point(manifest: str, run: str) -> ResumePoint:
             "a run is resumed with today's plan, not with one that was saved",
             cure=f"leave {manifest} out, or --resume",
         )
-    return find_resume_point(runs_folder(manifest), run)
+    runs = runs_folder(manifest)
+    if runs == runs_folder():  # a run elsewhere has gone on since its records came here
+        run = find_run_anywhere(run, quiet=True).name
+    return find_resume_point(runs, run)
 
 
 def _settle(point: ResumePoint) -> None:
