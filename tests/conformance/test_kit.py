@@ -23,7 +23,7 @@ from scalable_core.testing.conformance.base import checks_of
 API = "SCALABLE_PLUGIN_API = 1"
 HOURS = "Span(known.worker_hours, known.low, known.high)"
 PRICE = "usd_per_hour:"
-TOTAL = "    return total(provider, forecast.basis, lines)"
+TOTAL = "    return total(provider, basis, lines)"
 #: What is changed in the template, as file, old, new; the check that sees it; a word of its sentence.
 WRONGS = {
     "help": (
@@ -73,11 +73,11 @@ WRONGS = {
         "test_what_is_unknown_is_never_0", "without price",
     ),
     "impure": (
-        "estimate.py", "forecast.basis,", "str(__import__('time').time_ns()),",
+        "estimate.py", "provider, basis,", "provider, str(__import__('time').time_ns()),",
         "test_an_estimate_is_the_same_each_time", "differs",
     ),
     "machine": (
-        "estimate.py", "forecast.basis,", "__import__('os').environ.get('TZ', 'here'),",
+        "estimate.py", "provider, basis,", "provider, __import__('os').environ.get('TZ', 'here'),",
         "test_an_estimate_is_the_same_on_every_machine", "machine",
     ),
     "falls": (
@@ -86,12 +86,12 @@ WRONGS = {
     ),
     "sum": (
         "estimate.py", TOTAL,
-        "    return attrs.evolve(total(provider, forecast.basis, lines), expected=1e6, high=1e6)",
+        "    return attrs.evolve(total(provider, basis, lines), expected=1e6, high=1e6)",
         "test_the_total_is_the_sum_of_the_lines", "add up",
     ),
     "band": (
         "estimate.py", TOTAL,
-        "    return attrs.evolve(total(provider, forecast.basis, lines), low=1e6)",
+        "    return attrs.evolve(total(provider, basis, lines), low=1e6)",
         "test_amounts_are_within_their_bands", "band",
     ),
     "coupled": (

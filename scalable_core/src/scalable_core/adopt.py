@@ -192,16 +192,20 @@ class _Request:
 
 def _estimate(plan: Plan, provider: str, free: str | None) -> CostEstimate:
     usd = getattr(plan.target.options, "usd_per_hour", None)
-    source = "the target"
+    source, said = (
+        "the target",
+        "the target's price" if usd is not None else "the target has no price",
+    )
     if usd is None and free is not None:
-        usd, source = 0.0, free
+        usd, source, said = 0.0, free, free
     price = None if usd is None else Price(usd=usd, low=usd, high=usd, source=source)
     forecast, lines = forecast_of(plan), []
     for group in plan.groups:
         known = forecast.groups.get(group.name)
         hours = None if known is None else Span(known.worker_hours, known.low, known.high)
         lines.append(priced("Workers", "h", hours, price, component=group.name))
-    return total(provider, forecast.basis, lines)
+    basis = said if said is free else f"{said}; {forecast.basis}"
+    return total(provider, basis, lines)
 
 
 def _unseen(plan: Plan, provider: str, uses: tuple[str, ...]) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from distributed import Nanny, Scheduler, SpecCluster
@@ -28,7 +29,7 @@ def start_cluster(plan: Plan, context: HookContext) -> SpecCluster:
         workers=workers,
         worker=worker_spec(plan.groups[0]),
         scheduler={"cls": Scheduler, "options": SCHEDULER},
-        silence_logs=40,
+        silence_logs=logging.ERROR,
     )
 
 
@@ -39,5 +40,6 @@ def worker_spec(group: WorkerGroup) -> dict[str, Any]:
         "memory_limit": group.memory,
         "resources": group.resource,
         "env": reveal(group.env),
+        "silence_logs": logging.ERROR,
     }
     return {"cls": Nanny, "options": options}

@@ -112,7 +112,8 @@ def _total(cost: CostEstimate) -> str:
 
 def _prices(plan: Plan, cost: CostEstimate) -> str:
     if cost.as_of is None:
-        return clean(cost.basis) or "unknown"
+        how_long = clean(plan.forecast.basis) if plan.forecast is not None else ""  # said below
+        return clean(cost.basis).removesuffix(how_long).rstrip("; ") or "unknown"
     region = getattr(plan.target.options, "region", None)
     parts = ["list", f"snapshot {cost.as_of}", *([region] if region else []), "offline"]
     if cost.snapshot is not None:
