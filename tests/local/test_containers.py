@@ -420,6 +420,44 @@ tasks:
     assert remove_containers(session.run_id) == []
 
 
+def test_a_component_without_an_image_gets_this_environment(runner: Runner, tmp_path: Path) -> None:
+    """In an image with Python alone: Dask and what the workflow imports, and programs that calls start too."""
+    (tmp_path / "empty").mkdir()
+    place = f"{sys.base_prefix}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    mounts = {path: f"{path}:ro" for path in dict.fromkeys(["/usr", sys.base_prefix])}
+    mounts[str(tmp_path / "empty")] = f"{place}:ro"  # so that this Python is one without packages
+    (runner.project / "helper.py").write_text("import yaml\nVERSION = 1")
+    (runner.project / "scalable.yaml").write_text(f"""
+version: 1
+project: {{name: study}}
+targets:
+  local: {{provider: local, max_workers: 1, containers: podman, base_image: "{runner.image}"}}
+components:
+  model:
+    cpus: 1
+    memory: 512M
+    mounts: {json.dumps(mounts)}
+    env: {{PATH: "{sys.base_prefix}/bin:/usr/bin:/bin"}}
+tasks:
+  read: {{component: model}}
+""")
+
+    def read() -> tuple[str, str, str, int]:
+        import dask
+        import helper
+
+        command = ["python", "-c", "import yaml; print(yaml.__file__)"]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return Path("/etc/marker").read_text(), str(dask.__file__), told, helper.VERSION
+
+    with ScalableSession.from_yaml(runner.project / "scalable.yaml") as client:
+        seen = client.submit(read, task="read").result(WAIT)
+
+    packages = "/scalable/packages"
+    expected = (f"{packages}/dask/__init__.py", f"{packages}/yaml/__init__.py")
+    assert seen == ("inside the image", *expected, 1)
+
+
 def test_a_preload_script_runs_before_any_task(runner: Runner, tmp_path: Path) -> None:
     """It prepares the worker's process."""
     script = tmp_path / "prepare.py"

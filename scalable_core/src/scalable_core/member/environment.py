@@ -10,6 +10,8 @@ What stands between the marks travels as text, before anything else is there: th
 
 from __future__ import annotations
 
+import ast
+
 # -- what travels --------------------------------------------------------------------------------------
 import contextlib
 import hashlib
@@ -186,9 +188,13 @@ def enter(packages: str, known: str) -> None:
 
 
 def source() -> str:
-    """Return what travels."""
+    """Return what travels, without its words for people: some services take little text."""
     text = inspect.getsource(sys.modules[__name__]).split("# -- what travels ---")[1]
-    return text.partition("\n")[2].partition("# -- end of")[0]
+    tree = ast.parse(text.partition("\n")[2].partition("# -- end of")[0])
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
+            del node.body[0]
+    return ast.unparse(tree)
 
 
 def bring(host: str, port: int, context: ssl.SSLContext, path: Path, digest: str) -> bool:

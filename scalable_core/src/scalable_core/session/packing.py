@@ -1,11 +1,12 @@
 """Packs this environment's packages into one zip for workers whose image has Python alone.
 
-A distribution travels as it is installed here, with its bytecode, if it is pure or its compiled parts run there,
-as those of wheels for many Linuxes do, and what was built here does on a machine of the same kind with a C library
-as new. A local project that is installed as editable is built first. What was built for another platform,
-or by another package manager than pip and uv, comes from the package index in the same version. A distribution
-that has neither is refused before anything is created; one from a path or a repository is never looked for in
-an index. What was made once is used again as long as it has the same content.
+A distribution travels as it is installed here, with its bytecode, if its compiled parts run there, as those
+of wheels for many Linuxes do, and as what was built here does on the same kind of machine, with a C library
+as new. What is pure travels in any case. A local project that is installed as editable is built first. What
+was built for another platform, or by another package manager than pip and uv, comes from the package index in
+the same version. A distribution that has neither is refused before anything is created; one from a path or a
+repository is never looked for in an index. What was made once is used again as long as it has the same
+content.
 """
 
 from __future__ import annotations
@@ -332,7 +333,7 @@ def _install(what: list[str], folder: Path, *, machine: str | None = None) -> st
     version = "{}.{}".format(*sys.version_info[:2])
     if uv := _find_uv():
         command = [uv, "pip", "install", "--quiet", "--no-deps", f"--target={folder}"]
-        command += [f"--python={sys.executable}"]
+        command += [f"--python={sys.executable}", "--refresh"]  # a project may have changed
         if machine:
             command += ["--only-binary=:all:", f"--python-platform={machine}-manylinux_2_{GLIBC}"]
     elif importlib.util.find_spec("pip") is not None:
