@@ -36,6 +36,8 @@ from scalable_core.types.units import MIB
 
 _SLICE = MIB // 2
 _MOST_PARTS = 10_000
+#: Seconds that an upload which is given up waits for word of whether it had begun.
+_ANSWER = 5.0
 #: Bytes a second: a body that leaves more slowly than that is given up, and sent again.
 SLOWEST = 64 * 1024
 #: A word of each write's own: by it a write knows its object again when the answer was lost on the way.
@@ -145,11 +147,21 @@ class _Upload:
             if name.startswith("x-amz-meta-")
         }
         media = {"ContentType": kind} if (kind := self.headers.get("Content-Type")) else {}
-        begun = await aws.patiently(
-            lambda: client.create_multipart_upload(
-                **where, ChecksumAlgorithm="SHA256", Metadata=metadata, **media
+        beginning = asyncio.ensure_future(
+            aws.patiently(
+                lambda: client.create_multipart_upload(
+                    **where, ChecksumAlgorithm="SHA256", Metadata=metadata, **media
+                )
             )
         )
+        try:
+            begun = await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            # The service may have begun it already, and only its answer says what to remove.
+            await asyncio.wait([beginning], timeout=_ANSWER)
+            if beginning.done() and not beginning.exception():
+                await self._abort({**where, "UploadId": beginning.result()["UploadId"]})
+            raise
         upload = {**where, "UploadId": begun["UploadId"]}
         try:
             parts, digest = await self._send_parts(upload["UploadId"], source, size, progress)
