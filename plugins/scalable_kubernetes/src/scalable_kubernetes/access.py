@@ -73,15 +73,17 @@ def from_kubeconfig(path: str | None, context: str | None) -> Access:
 
         from kubernetes import config
 
+        settings = _settings()
         try:
-            return config.new_client_from_config(
-                config_file=path, context=context, persist_config=False
+            config.load_kube_config(
+                path, context, client_configuration=settings, persist_config=False
             )
         except (ConfigException, OSError) as error:
             raise ClusterError(
                 f"the kubeconfig {path or 'that kubectl would use'} does not lead to a cluster: {error}",
                 cure="name kubeconfig: and context: in the target; kubectl config get-contexts lists them",
             ) from error
+        return _client(settings)
 
     return Access(connect=connect, name=context or path or "the current context")
 
@@ -90,11 +92,11 @@ def from_pod() -> Access:
     """Use the service account of the pod that this process runs in."""
 
     def connect() -> Any:
-        from kubernetes import client, config
+        from kubernetes import config
 
-        settings = client.Configuration()
+        settings = _settings()
         config.load_incluster_config(client_configuration=settings)
-        return client.ApiClient(settings)
+        return _client(settings)
 
     return Access(connect=connect, name="this cluster", inside=True)
 
@@ -114,9 +116,7 @@ def from_endpoint(
     fresh = [False]
 
     def connect() -> Any:
-        from kubernetes import client
-
-        settings = client.Configuration()
+        settings = _settings()
         settings.host = server
         if ca is not None:
             settings.ssl_ca_cert = _ca_file(ca)
@@ -128,7 +128,7 @@ def from_endpoint(
 
         settings.refresh_api_key_hook = refresh
         refresh(settings)
-        return client.ApiClient(settings)
+        return _client(settings)
 
     def renew() -> None:
         fresh[0] = True
@@ -137,6 +137,21 @@ def from_endpoint(
 
 
 @lru_cache
+def _settings() -> Any:
+    """Return settings of the official library by which it does not try again: `Api` does, with patience."""
+    from kubernetes import client
+
+    settings = client.Configuration()
+    settings.retries = False
+    return settings
+
+
+def _client(settings: Any) -> Any:
+    from kubernetes import client
+
+    return client.ApiClient(settings)
+
+
 def _ca_file(ca: str) -> str:
     pem = ca.encode() if "BEGIN CERTIFICATE" in ca else base64.b64decode(ca)
     handle, name = tempfile.mkstemp(prefix="scalable-ca-", suffix=".pem")

@@ -124,28 +124,13 @@ class Api:
         Raises:
             ApiError: It was refused.
         """
-        give_up = time.monotonic() + patience
-        pause, renewed = 0.2, False
-        while True:
-            try:
-                answer = self._send(method, where, body, query, content_type)
-                return json.loads(answer.data)
-            except ApiError as error:
-                if error.status == 401 and not renewed:
-                    renewed = True
-                    self.renew()
-                    continue
-                wait = max(error.retry_after or 0.0, pause * random.uniform(0.7, 1.3))
-                # A quota that others use at the same time is a conflict that passes.
-                again = error.status in AGAIN or error.reason == "Conflict"
-                if not again or time.monotonic() + wait > give_up:
-                    raise
-                time.sleep(wait)
-                pause = min(5.0, pause * 2)
+        answer = self._insist(patience, method, where, body, query, content_type)
+        return json.loads(answer.data)
 
     def stream(self, where: str, query: Query = (), *, silence: float = 60.0) -> Iterator[bytes]:
         """Yield lines as the server writes them, until it ends; ``silence`` is the longest wait, in seconds."""
-        answer = self._send("GET", where, None, query, None, timeout=(CONNECT, silence))
+        limits = (CONNECT, silence)
+        answer = self._insist(0.0, "GET", where, None, query, None, timeout=limits)
         rest = b""
         try:
             for chunk in answer.stream(2**16):
@@ -160,7 +145,7 @@ class Api:
 
     def text(self, where: str, query: Query = ()) -> str:
         """Return an answer that is no document, such as a log."""
-        data: bytes = self._send("GET", where, None, query, None).data
+        data: bytes = self._insist(ANSWER, "GET", where, None, query, None).data
         return data.decode(errors="replace")
 
     def socket(self, where: str, query: str) -> Any:
@@ -194,6 +179,26 @@ class Api:
             self._pool.shutdown(wait=False)
 
     # -- inside ------------------------------------------------------------------------------------------
+
+    def _insist(self, patience: float, *request: Any, **more: Any) -> Any:
+        """Send, again for so many seconds if the server could not take it, and return the answer."""
+        give_up = time.monotonic() + patience
+        pause, renewed = 0.2, False
+        while True:
+            try:
+                return self._send(*request, **more)
+            except ApiError as error:
+                if error.status == 401 and not renewed:
+                    renewed = True
+                    self.renew()
+                    continue
+                wait = max(error.retry_after or 0.0, pause * random.uniform(0.7, 1.3))
+                # A quota that others use at the same time is a conflict that passes.
+                again = error.status in AGAIN or error.reason == "Conflict"
+                if not again or time.monotonic() + wait > give_up:
+                    raise
+                time.sleep(wait)
+                pause = min(5.0, pause * 2)
 
     def _send(
         self,

@@ -14,6 +14,8 @@ from attrs import frozen
 
 #: Ports of the scheduler's pod: Dask's own, and the one by which a driver outside reaches it.
 SCHEDULER_PORT, RELAY_PORT = 8786, 8788
+#: Group and name of the pod that has a detached run's workflow, and its scheduler.
+DRIVER = "driver"
 #: Labels of everything: whose it is. The first two are the tags of a fleet.
 PROJECT, RUN, GROUP, MEMBER = (
     "scalable-project", "scalable-run", "scalable-group", "scalable-member",
@@ -33,6 +35,7 @@ class Scene:
         labels: More labels, from the target.
         owner: The uid of the owner; None until it is there.
         inside: The driver is in a pod of the cluster.
+        driver: And that pod is one of the run's own, made with the owner before all else.
     """
 
     namespace: str
@@ -41,11 +44,23 @@ class Scene:
     labels: Mapping[str, str] = {}
     owner: str | None = None
     inside: bool = False
+    driver: bool = False
 
     @property
     def name(self) -> str:
         """The name of the owner, and what the names of all others begin with."""
         return f"scalable-{slug(self.run)}"
+
+    @property
+    def driver_name(self) -> str:
+        """The name of the driver's Job and of its Secret."""
+        return f"{self.name}-driver"
+
+    @property
+    def query(self) -> str:
+        """The labels by which everything is found that whoever asks may remove: a driver not itself."""
+        found = [f"{key}={value}" for key, value in self.selector.items()]
+        return ",".join([*found, f"{GROUP}!={DRIVER}"] if self.driver else found)
 
     @property
     def selector(self) -> dict[str, str]:
@@ -165,7 +180,7 @@ def network_policy(scene: Scene) -> Document:
 
 
 def disruption_budget(scene: Scene, version: str) -> Document:
-    """Return the rule that the scheduler is not moved to make room: its end is the end of the run.
+    """Return the rule that the pod with the scheduler is not moved to make room: its end is that of the run.
 
     Args:
         scene: The run.
@@ -178,6 +193,8 @@ def disruption_budget(scene: Scene, version: str) -> Document:
         "metadata": scene.meta(scene.name),
         "spec": {
             "minAvailable": 1,
-            "selector": {"matchLabels": {**scene.selector, GROUP: "scheduler"}},
+            "selector": {
+                "matchLabels": {**scene.selector, GROUP: DRIVER if scene.driver else "scheduler"}
+            },
         },
     }

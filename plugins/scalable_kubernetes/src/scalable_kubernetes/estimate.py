@@ -9,9 +9,14 @@ from scalable_core.types.bill import Span, billed_wall, billed_workers, forecast
 from scalable_core.types.prices import Price
 from scalable_core.types.units import GIB
 from scalable_kubernetes.options import KubernetesOptions
-from scalable_kubernetes.pods import SCHEDULER_CPUS, SCHEDULER_MEMORY
+from scalable_kubernetes.pods import (
+    DRIVER_CPUS,
+    DRIVER_MEMORY,
+    SCHEDULER_CPUS,
+    SCHEDULER_MEMORY,
+)
 
-_SCHEDULER_GIB = SCHEDULER_MEMORY / GIB
+_SCHEDULER_GIB, _DRIVER_GIB = SCHEDULER_MEMORY / GIB, DRIVER_MEMORY / GIB
 
 
 def cost_estimate(plan: Plan, *, provider: str) -> CostEstimate:
@@ -42,10 +47,13 @@ def _lines(plan: Plan, options: KubernetesOptions) -> Iterator[CostLine]:
             note = workers.note(f"{group.gpus} GPU")
             yield priced("GPUs", "h", hours.times(group.gpus), None, component=name, note=note)
     wall = billed_wall(forecast)
-    note = f"{SCHEDULER_CPUS:g} vCPU x {wall.expected:.4g}h"
-    yield priced("Scheduler compute", "vCPU-h", wall.times(SCHEDULER_CPUS), vcpu, note=note)
-    note = f"{_SCHEDULER_GIB:g} GB x {wall.expected:.4g}h"
-    yield priced("Scheduler memory", "GB-h", wall.times(_SCHEDULER_GIB), gib_hour, note=note)
+    # The scheduler of a detached run is in its driver.
+    name = "Driver" if plan.detached else "Scheduler"
+    cpus, gib = (DRIVER_CPUS, _DRIVER_GIB) if plan.detached else (SCHEDULER_CPUS, _SCHEDULER_GIB)
+    note = f"{cpus:g} vCPU x {wall.expected:.4g}h"
+    yield priced(f"{name} compute", "vCPU-h", wall.times(cpus), vcpu, note=note)
+    note = f"{gib:g} GB x {wall.expected:.4g}h"
+    yield priced(f"{name} memory", "GB-h", wall.times(gib), gib_hour, note=note)
 
 
 def _own(usd: float) -> Price:

@@ -54,6 +54,7 @@ class KubernetesLauncher:
         data: How `release_cluster` gets access again; plain, and without secrets.
         events: Where to say what pods wait for.
         provider: The plugin's name.
+        driver_host: The address of this process's own pod, for a scheduler that is in it.
     """
 
     kind = "kubernetes:pod"
@@ -75,6 +76,7 @@ class KubernetesLauncher:
         data: Mapping[str, Any] | None = None,
         events: EventSink | None = None,
         provider: str = "kubernetes",
+        driver_host: str | None = None,
     ) -> None:
         self.provider = provider
         self.region: str | None = options.namespace
@@ -83,6 +85,7 @@ class KubernetesLauncher:
         self.data: Mapping[str, Any] = {**(data or {}), "namespace": options.namespace}
         self._template = template or {}
         self._events = events or NullSink()
+        self._driver_host = driver_host
         self._scene: Scene | None = None
         self._order: Order | None = None
         self._watch: PodWatch | None = None
@@ -98,12 +101,13 @@ class KubernetesLauncher:
         return builders.stem(run, group)
 
     def offers(self, group: MemberGroup) -> Sequence[Offer]:
-        """Offer Spot nodes first where the target wants them, and on-demand ones when there are none."""
+        """Offer Spot nodes where the target wants them, and then on-demand ones, unless it wants no others."""
         hourly = self.hourly(group)
         plain = Offer(name="on-demand", hourly=hourly)
         if group.role == "scheduler" or not self.options.spot:
             return (plain,)
-        return (Offer(name="spot", capacity="spot", hourly=hourly), plain)
+        spot = Offer(name="spot", capacity="spot", hourly=hourly)
+        return (spot, plain) if self.options.spot_fallback else (spot,)
 
     def hourly(self, group: MemberGroup) -> float | None:
         """Return USD an hour of a pod; None when the target gives no prices, or not all."""
@@ -122,18 +126,22 @@ class KubernetesLauncher:
             project=fleet.project,
             labels=self.options.labels,
             inside=self.api.access.inside,
+            driver=self._driver_host is not None,
         )
         self._scene, self._fleet = scene, fleet
         self.data = {**self.data, "name": scene.name}
-        owner = await self._make("configmaps", builders.owner(scene))
+        if self._driver_host is None:
+            owner = await self._make("configmaps", builders.owner(scene))
+        else:
+            where = path("v1", "configmaps", scene.namespace, scene.name)
+            owner = await self._ask("the run's owner is not there", self.api.get, where)
         scene = self._scene = evolve(scene, owner=owner["metadata"]["uid"])
-        service, *_ = await asyncio.gather(
-            self._make("services", builders.service(scene)),
+        address, *_ = await asyncio.gather(
+            self._make_address(scene),
             self._make("networkpolicies", builders.network_policy(scene)),
             self._make("poddisruptionbudgets", builders.disruption_budget(scene, version)),
         )
-        host = service["spec"]["clusterIP"]
-        self._service = f"[{host}]" if ":" in host else host
+        self._service = f"[{address}]" if ":" in address else address
         self._order = Order(
             scene=scene,
             options=self.options,
@@ -142,7 +150,7 @@ class KubernetesLauncher:
             scheduler=f"tls://{self._service}:{SCHEDULER_PORT}",
             template=self._template,
         )
-        self._watch = PodWatch(self.api, scene.namespace, scene.selector)
+        self._watch = PodWatch(self.api, scene.namespace, scene.query)
         await self._ask("pods cannot be followed", self._watch.start)
 
     async def publish(self, documents: Mapping[str, str]) -> None:
@@ -256,6 +264,14 @@ class KubernetesLauncher:
             return await self.api.call(function, *args)
         except ApiError as error:
             raise cluster_error(error, doing) from error
+
+    async def _make_address(self, scene: Scene) -> str:
+        """Return by which address workers reach the scheduler: a Service's, or that of this pod."""
+        if self._driver_host is not None:
+            return self._driver_host
+        service = await self._make("services", builders.service(scene))
+        address: str = service["spec"]["clusterIP"]
+        return address
 
     async def _make(self, plural: str, body: Mapping[str, Any]) -> Any:
         """Create one of the run's own objects, which is in the ledger before it is there."""

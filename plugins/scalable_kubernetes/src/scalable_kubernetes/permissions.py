@@ -43,6 +43,7 @@ RIGHTS = tuple(
         ("", "resourcequotas", "list", "whether there is room, before a run"),
         ("networking.k8s.io", "networkpolicies", OBJECT, "who may reach the pods"),
         ("policy", "poddisruptionbudgets", OBJECT, "the scheduler is not moved"),
+        ("batch", "jobs", OBJECT, "the driver of a detached run"),
     )
 )
 
@@ -52,6 +53,10 @@ def role(namespace: str, name: str = "scalable") -> str:
     lines = [
         "# kubectl apply -f this, and then, for whoever runs:",
         f"#   kubectl create rolebinding {name} -n {namespace} --role={name} --user=NAME",
+        "# and for detached runs a service account, which the target names as driver_service_account:",
+        f"#   kubectl create serviceaccount {name}-driver -n {namespace}",
+        f"#   kubectl create rolebinding {name}-driver -n {namespace} --role={name}"
+        f" --serviceaccount={namespace}:{name}-driver",
         "apiVersion: rbac.authorization.k8s.io/v1",
         "kind: Role",
         "metadata:",

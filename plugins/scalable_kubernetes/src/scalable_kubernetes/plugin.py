@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scalable_core.hookspecs import hookimpl
+from scalable_kubernetes.clusters import find_resources as find_resources
+from scalable_kubernetes.clusters import provision_cluster as provision_cluster
+from scalable_kubernetes.clusters import read_logs as read_logs
+from scalable_kubernetes.clusters import release_cluster as release_cluster
+from scalable_kubernetes.clusters import start_driver as start_driver
 
 if TYPE_CHECKING:
-    from distributed.deploy import Cluster
-
     from scalable_core import types
-
-    Found = Sequence[types.Resource]
 
 SCALABLE_PLUGIN_API = 1
 
@@ -63,37 +64,3 @@ def required_permissions(plan: types.Plan) -> types.Policy:
     from scalable_kubernetes.permissions import policy
 
     return policy(plan.target.options.namespace, "kubernetes")
-
-
-@hookimpl
-def provision_cluster(plan: types.Plan, context: types.HookContext) -> Cluster:
-    """Start the scheduler's pod; workers come with the first call, or at once."""
-    from scalable_kubernetes.provision import provision
-
-    return provision(plan, context)
-
-
-@hookimpl
-def release_cluster(record: types.ClusterRecord, context: types.HookContext) -> types.ReleaseReport:
-    """Delete the run's owner, and look until nothing is left."""
-    from scalable_kubernetes.release import release
-
-    return release(record, context)
-
-
-@hookimpl
-def find_resources(target: types.Target, run: str | None, context: types.HookContext) -> Found:
-    """Find owners and pods by their labels."""
-    from scalable_kubernetes.release import find
-
-    return find(target, run, context)
-
-
-@hookimpl
-def read_logs(
-    record: types.ClusterRecord, member: str | None, follow: bool, context: types.HookContext
-) -> Iterator[types.LogLine]:
-    """Read what pods have written."""
-    from scalable_kubernetes.logs import read
-
-    return read(record, member, follow, context)

@@ -28,6 +28,8 @@ CONTAINER = "member"
 DOCUMENTS, SCRATCH = "/run/scalable/documents", "/run/scalable/scratch"
 #: What the scheduler's pod asks for.
 SCHEDULER_CPUS, SCHEDULER_MEMORY = 1.0, 4 * GIB
+#: What the one of a driver does, which has the scheduler and the workflow.
+DRIVER_CPUS, DRIVER_MEMORY = 2.0, 8 * GIB
 #: Seconds between the end of a member's own time and the hard end of its pod.
 MARGIN = 60.0
 
@@ -91,7 +93,7 @@ def pod(order: Order, group: MemberGroup, member: str, *, spot: bool) -> Documen
     worker = group.role == "worker"
     labels = {GROUP: label_value(group.name), MEMBER: member}
     meta = scene.meta(member, **labels)
-    meta["annotations"] = {**options.annotations, **({} if worker else _KEPT)}
+    meta["annotations"] = {**options.annotations, **({} if worker else KEPT)}
     volumes, mounts = mount_volumes(group.mounts, options.volumes)
     documents = {"name": "documents", "secret": {"secretName": scene.name, "defaultMode": 0o444}}
     scratch = {"name": "scratch", "emptyDir": {"sizeLimit": _scratch(group, options)}}
@@ -124,8 +126,8 @@ def pod(order: Order, group: MemberGroup, member: str, *, spot: bool) -> Documen
     return merge_template(document, order.template, CONTAINER)
 
 
-#: What keeps an autoscaler from moving the scheduler.
-_KEPT = {
+#: What keeps an autoscaler from moving a pod.
+KEPT = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
 }

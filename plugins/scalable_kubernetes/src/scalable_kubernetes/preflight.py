@@ -11,12 +11,13 @@ from typing import Any
 from scalable_core.cluster.commission import default_limits, member_group, scheduler_group
 from scalable_core.errors import ScalableError
 from scalable_core.types import HookContext, Plan, Problem
+from scalable_kubernetes import driver
 from scalable_kubernetes.access import Access, find_access
 from scalable_kubernetes.api import Api, ApiError, path
-from scalable_kubernetes.builders import Scene, stem
+from scalable_kubernetes.builders import DRIVER, Scene, stem
 from scalable_kubernetes.options import KubernetesOptions
 from scalable_kubernetes.permissions import each_right, review
-from scalable_kubernetes.pods import Order, pod, sized
+from scalable_kubernetes.pods import DRIVER_CPUS, DRIVER_MEMORY, Order, pod, sized
 from scalable_kubernetes.provision import check_groups, read_template
 from scalable_kubernetes.refusals import ROLE, cluster_error
 
@@ -44,6 +45,8 @@ def look_with(
     """
     try:
         check_groups(plan, options)
+        if plan.detached:
+            driver.check(plan, options)
         template = read_template(options, folder)
     except ScalableError as error:
         return [_problem("E1320", "pods", error.message, error.cure)]
@@ -123,7 +126,10 @@ def _quotas(api: Api, plan: Plan, options: KubernetesOptions) -> Iterator[Proble
 def _wanted(plan: Plan) -> dict[str, float]:
     """Return what the scheduler and the largest number of workers ask for; the largest ones first."""
     scheduler = sized(scheduler_group(plan))
-    wanted = {"pods": 1.0, "cpu": scheduler.cpus, "memory": float(scheduler.memory or 0)}
+    cpus, memory = scheduler.cpus, float(scheduler.memory or 0)
+    if plan.detached:
+        cpus, memory = DRIVER_CPUS, float(DRIVER_MEMORY)
+    wanted = {"pods": 1.0, "cpu": cpus, "memory": memory}
     left = plan.maximum
     for group in sorted(plan.groups, key=lambda g: (g.cpus, g.memory or 0), reverse=True):
         count = min(left, group.maximum)
@@ -152,18 +158,23 @@ def _pods(
         scheduler="tls://scheduler:8786",
         template=template,
     )
-    groups = [scheduler_group(plan), *map(member_group, plan.groups)]
-    for group in groups:
-        body = pod(order, group, f"{stem(scene.run, group.name)}-0", spot=options.spot)
+    groups = [*([] if plan.detached else [scheduler_group(plan)]), *map(member_group, plan.groups)]
+    bodies = {
+        group.name: pod(order, group, f"{stem(scene.run, group.name)}-0", spot=options.spot)
+        for group in groups
+    }
+    if plan.detached:
+        bodies[DRIVER] = driver.pod(plan, scene, options, ())
+    for name, body in bodies.items():
         where = path("v1", "pods", options.namespace)
         try:
             api.request("POST", where, body, [("dryRun", "All")], patience=PATIENCE)
         except ApiError as error:
             if error.status == 403 and " cannot create " in error.message:
                 return  # said already, with all other rights
-            sentence = cluster_error(error, f"a pod of {group.name} would be refused")
+            sentence = cluster_error(error, f"a pod of {name} would be refused")
             yield _problem("E1324", "pods", sentence.message, sentence.cure)
-    yield _problem("I1324", "pods", f"{len(groups)} kinds of pods, as the server checks them")
+    yield _problem("I1324", "pods", f"{len(bodies)} kinds of pods, as the server checks them")
 
 
 _UNITS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from attrs import evolve
 from scalable_core.cluster.fleet import FleetCluster
 from scalable_core.errors import UsageError
 from scalable_core.types import HookContext, Plan
-from scalable_kubernetes.access import Access, find_access
+from scalable_kubernetes.access import DRIVER_HOST, Access, find_access
 from scalable_kubernetes.launcher import KubernetesLauncher
 from scalable_kubernetes.mounts import mount_volumes
 from scalable_kubernetes.options import KubernetesOptions
@@ -53,6 +54,7 @@ def start_fleet(
         provider: The plugin that will release it.
     """
     check_groups(plan, options)
+    host = os.environ.get(DRIVER_HOST) if plan.detached else None
     groups = tuple(evolve(g, env={**options.env, **g.env}) for g in plan.groups)
     launcher = KubernetesLauncher(
         options,
@@ -61,8 +63,9 @@ def start_fleet(
         data=data,
         events=context.events,
         provider=provider,
+        driver_host=host,
     )
-    return FleetCluster(evolve(plan, groups=groups), launcher, context)
+    return FleetCluster(evolve(plan, groups=groups), launcher, context, driver_host=host)
 
 
 def check_groups(plan: Plan, options: KubernetesOptions) -> None:

@@ -21,6 +21,7 @@ KINDS = (
     ("networking.k8s.io/v1", "networkpolicies"),
     ("policy/v1", "poddisruptionbudgets"),
     ("policy/v1beta1", "poddisruptionbudgets"),
+    ("batch/v1", "jobs"),
 )
 
 
@@ -33,6 +34,8 @@ def kind_of(plural: str) -> str:
 def remove_run(api: Api, scene: Scene) -> list[Resource]:
     """Remove everything of a run, wait until it is gone, and return what is not.
 
+    A driver leaves itself, and the owner, with which it goes in the end.
+
     Args:
         api: The API server.
         scene: The run.
@@ -40,8 +43,13 @@ def remove_run(api: Api, scene: Scene) -> list[Resource]:
     Raises:
         ApiError: It cannot be asked.
     """
-    owner = path("v1", "configmaps", scene.namespace, scene.name)
-    api.delete(owner, body={"propagationPolicy": "Background"})
+    if scene.driver:
+        _delete_rest(api, scene)
+    else:
+        job = path("batch/v1", "jobs", scene.namespace, scene.driver_name)
+        owner = path("v1", "configmaps", scene.namespace, scene.name)
+        for each in (job, owner):  # a Job would replace its pod
+            api.delete(each, body={"propagationPolicy": "Background"})
     _delete_pods(api, scene, FAREWELL)
     begun, pause = time.monotonic(), 0.2
     helped = forced = False
@@ -68,10 +76,11 @@ def find_objects(api: Api, scene: Scene, *, secrets: bool = True) -> Iterator[Re
         scene: The run.
         secrets: Look for its Secret too, by deleting it.
     """
-    selector = ",".join(f"{key}={value}" for key, value in scene.selector.items())
-    for version, plural in (("v1", "pods"), ("v1", "configmaps"), *KINDS):
+    owners = () if scene.driver else (("v1", "configmaps"),)
+    for version, plural in (("v1", "pods"), *owners, *KINDS):
         try:
-            found = api.get(path(version, plural, scene.namespace), [("labelSelector", selector)])
+            where = path(version, plural, scene.namespace)
+            found = api.get(where, [("labelSelector", scene.query)])
         except ApiError as error:
             if error.status == 404:  # this server does not have that version
                 continue
@@ -79,8 +88,10 @@ def find_objects(api: Api, scene: Scene, *, secrets: bool = True) -> Iterator[Re
         for item in found["items"]:
             yield resource(plural, item, scene.run)
     # Who may list secrets may read all of them, so that right is not asked for: deleting tells as well.
-    if secrets and api.delete(path("v1", "secrets", scene.namespace, scene.name)):
-        yield Resource(kind="kubernetes:secret", id=scene.name, run=scene.run)
+    names = (scene.name,) if scene.driver else (scene.name, scene.driver_name)
+    for name in names if secrets else ():
+        if api.delete(path("v1", "secrets", scene.namespace, name)):
+            yield Resource(kind="kubernetes:secret", id=name, run=scene.run)
 
 
 def resource(plural: str, item: dict[str, Any], run: str | None) -> Resource:
@@ -96,10 +107,9 @@ def resource(plural: str, item: dict[str, Any], run: str | None) -> Resource:
 
 
 def _delete_pods(api: Api, scene: Scene, grace: int) -> None:
-    selector = ",".join(f"{key}={value}" for key, value in scene.selector.items())
     api.delete(
         path("v1", "pods", scene.namespace),
-        [("labelSelector", selector)],
+        [("labelSelector", scene.query)],
         {"gracePeriodSeconds": grace},
     )
 

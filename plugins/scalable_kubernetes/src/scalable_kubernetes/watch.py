@@ -21,16 +21,16 @@ class PodWatch:
     Args:
         api: The API server.
         namespace: Where they are.
-        selector: Labels and values.
+        selector: What their labels must be.
 
     Attributes:
         lists: How often all pods have been listed: once, and after each time that the server had forgotten.
     """
 
-    def __init__(self, api: Api, namespace: str, selector: dict[str, str]) -> None:
+    def __init__(self, api: Api, namespace: str, selector: str) -> None:
         self._api = api
         self._where = path("v1", "pods", namespace)
-        self._query = [("labelSelector", ",".join(f"{k}={v}" for k, v in selector.items()))]
+        self._query = [("labelSelector", selector)]
         self._lock = threading.Lock()
         self._pods: dict[str, dict[str, Any]] = {}
         self._over = threading.Event()

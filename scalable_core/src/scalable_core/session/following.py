@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from scalable_core.cluster import ledger
 from scalable_core.records.folder import HEARTBEAT
 from scalable_core.records.reading import read_record
 from scalable_core.records.shared import PREFIX, fetch_run
 from scalable_core.session.control import PROGRESS
-from scalable_core.types import Event, Progress, RunRecord, Storage, from_data
+from scalable_core.session.recorded import bare_record
+from scalable_core.types import ClusterRecord, Event, Progress, RunRecord, Storage, from_data
 
 
 class Tail(Protocol):
@@ -96,6 +98,11 @@ class StoredTail:
             folder = fetch_run(self._storage, self.run, Path(name) / "runs", only=wanted)
             self._progress = _progress(folder)
             return read_record(folder)
+
+    def cluster(self) -> ClusterRecord:
+        """Return what the driver has noted of the cluster; only whose it is when that is nothing."""
+        kept = ledger.read_stored_record(self._storage, self.run)
+        return kept or bare_record(self.record())
 
     def progress(self) -> Progress:
         """Return how far the run was when its record was read."""

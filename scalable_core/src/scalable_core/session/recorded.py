@@ -16,7 +16,7 @@ from scalable_core.records.folder import HEARTBEAT
 from scalable_core.records.reading import read_history, read_record
 from scalable_core.records.shared import PREFIX, fetch_run
 from scalable_core.session.order import DRIVER
-from scalable_core.types import ClusterRecord, Resource, RunRecord, Storage, from_data
+from scalable_core.types import ClusterRecord, RunRecord, Storage, from_data
 
 
 def record_of(folder: Path) -> ClusterRecord:
@@ -26,9 +26,11 @@ def record_of(folder: Path) -> ClusterRecord:
         UsageError: It is not the folder of a run.
     """
     run = read_record(folder)
-    record = _ledger(folder) or bare_record(run)
-    driver = _driver(folder) if run.ended is None else ()
-    return evolve(record, resources=(*record.resources, *driver))
+    driver = _driver(folder)
+    none = evolve(driver, resources=()) if driver is not None else bare_record(run)
+    record = _ledger(folder) or none
+    more = driver.resources if driver is not None and run.ended is None else ()
+    return evolve(record, resources=(*record.resources, *more))
 
 
 def settle(folder: Path, storage: Storage | None = None) -> None:
@@ -63,12 +65,12 @@ def bare_record(run: RunRecord) -> ClusterRecord:
     )
 
 
-def _driver(folder: Path) -> tuple[Resource, ...]:
+def _driver(folder: Path) -> ClusterRecord | None:
     """What a detached run's driver is, as the provider has said."""
     try:
-        return from_data(json.loads((folder / DRIVER).read_bytes()), ClusterRecord).resources
+        return from_data(json.loads((folder / DRIVER).read_bytes()), ClusterRecord)
     except Exception:  # there is none; cattrs raises groups of its own
-        return ()
+        return None
 
 
 def stored_record(storage: Storage, run: str) -> RunRecord | None:

@@ -41,6 +41,19 @@ from scalable_core.types import (
 PATIENCE = 30.0
 #: Seconds that a run on this machine has to end by itself once it is told to.
 _GRACE = 60.0
+#: Options that say where a target's things are.
+_PLACE = (
+    "region",
+    "profile",
+    "project_id",
+    "location",
+    "zone",
+    "cluster",
+    "endpoint",
+    "namespace",
+    "context",
+    "kubeconfig",
+)
 
 
 @frozen(kw_only=True)
@@ -217,8 +230,10 @@ def end_run(found: FoundRun, project: Project, *, host: PluginHost) -> ReleaseRe
     if found.driver == "here" and found.run is not None:
         _interrupt(found.run.pid, folder)
     context = project.context(run=record.run, run_dir=folder if folder.is_dir() else None)
-    report = host.release_cluster(record, evolve(context, deadline=None))
     target = next((t for t in project.targets if t.name == record.target), None)
+    if target is not None:  # where the cluster was meant to be, for whoever has lost its record
+        record = evolve(record, data={**_place_of(target), **record.data})
+    report = host.release_cluster(record, evolve(context, deadline=None))
     if target is not None and target.provider == record.provider:
         left = host.find_resources(target, record.run, context)
         known = {(each.kind, each.id) for each in report.remaining}
@@ -247,7 +262,7 @@ def end_standing(found: Found, project: Project, *, host: PluginHost) -> list[Re
                 target=target.name,
                 created="",
                 resources=resources,
-                data={"region": getattr(target.options, "region", None)},
+                data=_place_of(target),
             )
             reports.append(host.release_cluster(record, project.context(data={"standing": True})))
     return reports
@@ -341,9 +356,16 @@ def _confirm(
             target=target.name,
             created=min(times, default=""),
             resources=seen,
-            data={"region": getattr(target.options, "region", None)},
+            data=_place_of(target),
         )
         runs[run] = FoundRun(record=record, confirmed=True)
+
+
+def _place_of(target: Target) -> dict[str, Any]:
+    """Return where a target's things are, as providers keep it in the records of runs."""
+    options = target.options
+    found = {name: getattr(options, name) for name in _PLACE if hasattr(options, name)}
+    return {"cluster_type": target.cluster_type, **found}
 
 
 def _shared(manifest: Manifest, host: PluginHost) -> Storage | None:
@@ -364,8 +386,19 @@ def _interrupt(pid: int, folder: Path) -> None:
     except OSError:
         return  # it is gone, or not ours
     end = time.monotonic() + _GRACE
-    while time.monotonic() < end and read_record(folder).status == "running":
+    while time.monotonic() < end and _lasts(pid, folder):
         time.sleep(0.1)
+
+
+def _lasts(pid: int, folder: Path) -> bool:
+    """Whether a run of this machine goes on: as its folder says, or its process when the folder is not here."""
+    if (folder / "run.json").exists():
+        return read_record(folder).status == "running"
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _first(error: ScalableError) -> str:

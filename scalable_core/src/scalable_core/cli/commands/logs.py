@@ -72,7 +72,7 @@ def command(
 def _provider_lines(
     tail: Tail, worker: str | None, follow: bool, host: PluginHost
 ) -> Iterator[LogLine] | None:
-    from scalable_core.session.following import FolderTail
+    from scalable_core.session.following import FolderTail, StoredTail
     from scalable_core.session.recorded import bare_record, record_of
     from scalable_core.types import HookContext
 
@@ -82,7 +82,7 @@ def _provider_lines(
             project=record.project, run=record.run, workdir=folder.parents[2], run_dir=folder
         )
     else:
-        record = bare_record(tail.record())
+        record = tail.cluster() if isinstance(tail, StoredTail) else bare_record(tail.record())
         context = HookContext(project=record.project, run=record.run)
     return host.read_logs(record, worker, follow, context)
 
