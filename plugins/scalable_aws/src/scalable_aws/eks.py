@@ -141,8 +141,10 @@ def find(target: Target, run: str | None, context: HookContext) -> list[Resource
     return find_with(find_access(Place.of(options)), options.namespace, run, context)
 
 
-def read_logs(record: ClusterRecord, member: str | None, *, follow: bool) -> Iterator[LogLine]:
-    """Yield the lines of a run's pods."""
+def read_logs(
+    record: ClusterRecord, member: str | None, *, follow: bool
+) -> Iterator[LogLine] | None:
+    """Return the lines of a run's pods; None when there are none."""
     from scalable_kubernetes.logs import read_with
 
     return read_with(record, member, find_access(place_of(record)), follow=follow)
