@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scalable_aws import reach, requests, standing
 from scalable_aws.options import FargateOptions
-from scalable_aws.reader import reader_source, unpack
+from scalable_aws.reader import join_documents, reader_source
 from scalable_aws.secrets import LARGEST, pack
 from scalable_core.cluster.launcher import Fleet, MemberGroup, Offer
 from scalable_core.errors import ClusterError, UsageError
@@ -186,8 +186,8 @@ def test_documents_travel_in_parameters_and_come_out_the_same(documents):
     named = [(f"/p/0-{part}-{len(parts)}", text) for part, text in enumerate(parts)]
 
     assert all(len(text) <= LARGEST for text in parts)
-    assert unpack(named) == documents
-    assert unpack(named[1:]) == {}
+    assert join_documents(named) == documents
+    assert join_documents(named[1:]) == {}
 
 
 def test_a_request_is_signed_as_the_sdk_signs_it(monkeypatch):

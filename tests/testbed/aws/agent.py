@@ -182,7 +182,7 @@ class Agent(threading.Thread):
             ecs.ended(task, None, reason)
             running.over = time.monotonic()
             return
-        if self.hive is not None:
+        if self.hive is not None and words[1] != "driver":
             role, group, name, place = words
             documents = self._documents(place, task if role == "scheduler" else None)
             names = documents / "names"
@@ -202,13 +202,15 @@ class Agent(threading.Thread):
             )
         else:
             command = [*container["entryPoint"], *words]
+            own = self.folder / task.id  # a container has a file system of its own
+            own.mkdir()
             with running.log.open("wb") as log:
                 running.process = subprocess.Popen(
                     [sys.executable if command[0] == "python" else command[0], *command[1:]],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    cwd=self.folder,
+                    cwd=own,
                     env=self._environment(task, container),
                     start_new_session=True,
                 )
@@ -298,7 +300,7 @@ class Agent(threading.Thread):
 
     def _share(self, folder: Path) -> None:
         """Put documents from Parameter Store into a folder, where members in the hive find them."""
-        from scalable_aws.reader import unpack
+        from scalable_aws.reader import join_documents
 
         place = (folder / ".place").read_text()
         found = [
@@ -308,7 +310,7 @@ class Agent(threading.Thread):
             for name in backend._parameters.get_keys_beginning_with(place + "/", True)
             if (parameter := backend.get_parameter(name)) is not None
         ]
-        for key, text in unpack(found).items():
+        for key, text in join_documents(found).items():
             path = folder / key.replace("/", ".")
             if path.exists() and key != "names":
                 continue

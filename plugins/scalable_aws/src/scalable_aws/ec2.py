@@ -57,6 +57,7 @@ class Ec2Launcher:
     Args:
         options: Of the target.
         storage: Where artifacts and results go; members may read and write below it.
+        is_driver: This process is a member itself, with the scheduler in it: there is none to be reached.
     """
 
     provider = "aws"
@@ -72,7 +73,9 @@ class Ec2Launcher:
     }
     poll_interval = 3.0
 
-    def __init__(self, options: Ec2Options, storage: str | None = None) -> None:
+    def __init__(
+        self, options: Ec2Options, storage: str | None = None, *, is_driver: bool = False
+    ) -> None:
         self.options = options
         self.region: str | None = options.region
         self.data: Mapping[str, Any] = {
@@ -81,7 +84,7 @@ class Ec2Launcher:
             "cluster_type": "ec2",
         }
         self._account = Account.of(options)
-        self._storage = storage
+        self._storage, self._is_driver = storage, is_driver
         self._sizings: dict[str, requests.Sizing] = {}
         self._templates: dict[str, asyncio.Task[str]] = {}
         self._places: dict[str, _Place] = {}
@@ -108,7 +111,8 @@ class Ec2Launcher:
             self._account, self.options, fleet.project, self._storage
         )
         self._reach = Reach(self._account, self._standing, fleet, self._tags)
-        await self._reach.open(self.listen[1])
+        if not self._is_driver:
+            await self._reach.open(self.listen[1])
         self._opened = time.monotonic()
 
     async def publish(self, documents: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from scalable_aws.prices import (
     price_book,
     usual_machines,
 )
-from scalable_aws.sizes import FargateSize, fit, misfit
+from scalable_aws.sizes import FargateSize, driver_size, fit, misfit
 from scalable_core.errors import UsageError
 from scalable_core.types import CostEstimate, CostLine, Plan, WorkerGroup
 from scalable_core.types.bill import MONTH, Span, billed_workers, forecast_of, priced, total
@@ -61,7 +61,10 @@ def _members(bill: Bill) -> Iterator[CostLine]:
             yield from _instances(bill, group)
         else:
             yield from _fargate_workers(bill, group, spot=bill.spot and bill.kind == "fargate")
-    if bill.kind == "ec2":
+    if bill.plan.detached and bill.kind != "eks":
+        size = driver_size(bill.options, bill.plan.target.name)
+        yield from _fargate_member(bill, "Driver", size)
+    elif bill.kind == "ec2":
         yield from _scheduler_instance(bill)
     elif bill.kind == "fargate":
         yield from _fargate_scheduler(bill)

@@ -16,7 +16,7 @@ from scalable_aws.reader import reader_source
 from scalable_aws.release import release_run
 from scalable_aws.secrets import SecretStore
 from scalable_aws.standing import find_or_make, log_group_name, secrets_path
-from scalable_aws.tasks import KIND, PAGE, describe_tasks, list_tasks, stop_task
+from scalable_aws.tasks import KIND, PAGE, describe_tasks, find_or_register, list_tasks, stop_task
 from scalable_core.cluster.launcher import (
     Fleet,
     LaunchFailure,
@@ -42,6 +42,7 @@ class FargateLauncher:
     Args:
         options: Of the target.
         storage: Where artifacts and results go; members may read and write below it.
+        is_driver: This process is a member itself, with the scheduler in it: there is none to be reached.
     """
 
     provider = "aws"
@@ -56,12 +57,14 @@ class FargateLauncher:
     }
     poll_interval = 3.0
 
-    def __init__(self, options: FargateOptions, storage: str | None = None) -> None:
+    def __init__(
+        self, options: FargateOptions, storage: str | None = None, *, is_driver: bool = False
+    ) -> None:
         self.options = options
         self.region: str | None = options.region
         self.data: Mapping[str, Any] = {"region": options.region, "profile": options.profile}
         self._account = Account.of(options)
-        self._storage = storage
+        self._storage, self._is_driver = storage, is_driver
         self._definitions: dict[str, str] = {}
         self._tasks: dict[str, str] = {}
         self._offers: dict[str, Offer] = {}
@@ -93,7 +96,8 @@ class FargateLauncher:
             self._account, self.options, fleet.project, self._storage
         )
         self._reach = Reach(self._account, self._standing, fleet, self._tags)
-        await self._reach.open(self.listen[1])
+        if not self._is_driver:
+            await self._reach.open(self.listen[1])
         self._opened = time.monotonic()
 
     async def publish(self, documents: Mapping[str, str]) -> None:
@@ -219,21 +223,8 @@ class FargateLauncher:
         """Return the ARN of a group's task definition, registered once for all runs that are alike."""
         if group.name not in self._definitions:
             wanted = requests.task_definition(group, self.options, self._standing, self._program)
-            self._definitions[group.name] = await self._find_or_register(wanted)
+            self._definitions[group.name] = await find_or_register(self._account, wanted)
         return self._definitions[group.name]
-
-    async def _find_or_register(self, wanted: Mapping[str, Any]) -> str:
-        try:
-            answer = await self._account.call(
-                "ecs", "DescribeTaskDefinition", taskDefinition=wanted["family"]
-            )
-            if answer["taskDefinition"].get("status", "ACTIVE") == "ACTIVE":
-                return str(answer["taskDefinition"]["taskDefinitionArn"])
-        except CallError as error:
-            if error.code != "ClientException":
-                raise
-        answer = await self._account.call("ecs", "RegisterTaskDefinition", **wanted)
-        return str(answer["taskDefinition"]["taskDefinitionArn"])
 
     def _refused(self, error: CallError) -> LaunchFailure:
         """Return what a call that was refused amounts to; raise what makes every further one pointless."""

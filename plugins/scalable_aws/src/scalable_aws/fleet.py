@@ -22,9 +22,25 @@ def provision_cluster(plan: types.Plan, context: types.HookContext) -> FleetClus
     if plan.target.cluster_type == "eks":
         fleet: FleetCluster = eks().provision(plan, context, provider=NAME)
         return fleet
+    from scalable_aws.driver import driver_host
     from scalable_core.cluster.fleet import FleetCluster
 
-    return FleetCluster(plan, launcher_of(plan), context)
+    return FleetCluster(plan, launcher_of(plan), context, driver_host=driver_host())
+
+
+@hookimpl
+def start_driver(
+    plan: types.Plan, bundle: types.BundleRef, context: types.HookContext
+) -> types.ClusterRecord:
+    """Start the driver of a detached run: on Fargate, or in the cluster of EKS."""
+    from scalable_aws.plugin import NAME
+
+    if plan.target.cluster_type == "eks":
+        record: types.ClusterRecord = eks().start_driver(plan, bundle, context, provider=NAME)
+        return record
+    from scalable_aws import driver
+
+    return driver.start(plan, bundle, context, provider=NAME)
 
 
 @hookimpl
@@ -58,7 +74,7 @@ def read_logs(
 ) -> Iterator[types.LogLine] | None:
     """Read what members wrote, from CloudWatch, or from a cluster of EKS."""
     if record.data.get("cluster_type") == "eks":
-        lines: Iterator[types.LogLine] = eks().read_logs(record, member, follow=follow)
+        lines: Iterator[types.LogLine] | None = eks().read_logs(record, member, follow=follow)
         return lines
     from scalable_aws.logs import read
 
@@ -67,13 +83,16 @@ def read_logs(
 
 def launcher_of(plan: types.Plan) -> Launcher:
     """Return the launcher for a plan's kind of cluster, unless that is one of Kubernetes."""
+    from scalable_aws.driver import driver_host
+
+    options, storage = plan.target.options, plan.stores.artifacts
     if plan.target.cluster_type == "ec2":
         from scalable_aws.ec2 import Ec2Launcher
 
-        return Ec2Launcher(plan.target.options, storage=plan.stores.artifacts)
+        return Ec2Launcher(options, storage=storage, is_driver=driver_host() is not None)
     from scalable_aws.fargate import FargateLauncher
 
-    return FargateLauncher(plan.target.options, storage=plan.stores.artifacts)
+    return FargateLauncher(options, storage=storage, is_driver=driver_host() is not None)
 
 
 def eks() -> Any:

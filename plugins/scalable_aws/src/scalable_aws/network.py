@@ -41,7 +41,7 @@ async def network_problems(account: Account, plan: Plan) -> list[Problem]:
         *groups,
         *_room(subnets, plan),
         *_ways_out(subnets, tables["RouteTables"], there, plan, public=public),
-        *(() if public else await asyncio.to_thread(_way_in, vpc, blocks)),
+        *(() if public or plan.detached else await asyncio.to_thread(_way_in, vpc, blocks)),
     ]
     if not found:
         kind = "public" if public else "private"

@@ -36,11 +36,6 @@ class AwsOptions:
         help="Image of components that have none: Python alone, of the same version as here; the packages of"
         " this environment are brought to it.",
     )
-    base_image: str = option(
-        default="public.ecr.aws/docker/library/python:{python}-slim",
-        help="Image of components that have none: Python alone, of the same version as here; the packages of"
-        " this environment are brought to it.",
-    )
     worker_cpu: float | None = option(
         default=None,
         quantity="cpus",
@@ -111,7 +106,33 @@ class AwsOptions:
 
 
 @frozen(kw_only=True)
-class FargateOptions(AwsOptions):
+class DrivenOptions(AwsOptions):
+    """Options of targets whose detached runs have their driver on Fargate."""
+
+    driver_image: str | None = option(
+        default=None,
+        help="Image with scalable for the driver of a detached run; the workers' when left out.",
+    )
+    driver_cpu: float | None = option(
+        default=None,
+        quantity="cpus",
+        unit=CPU_UNIT,
+        help="CPUs of the driver of a detached run; one more than the scheduler when left out.",
+    )
+    driver_mem: int | None = option(
+        default=None,
+        quantity="size",
+        unit=MIB,
+        help="Memory of that driver; 4 GiB more than the scheduler when left out.",
+    )
+    driver_role_arn: str | None = option(
+        default=None,
+        help="Role that the driver has; made with leave to start workers when left out.",
+    )
+
+
+@frozen(kw_only=True)
+class FargateOptions(DrivenOptions):
     """Options of an `aws` target on Fargate: containers without machines to look after."""
 
     execution_role_arn: str | None = option(
@@ -129,7 +150,7 @@ class FargateOptions(AwsOptions):
 
 
 @frozen(kw_only=True)
-class Ec2Options(AwsOptions):
+class Ec2Options(DrivenOptions):
     """Options of an `aws` target on EC2: machines that live as long as the run."""
 
     ami: str | None = option(

@@ -10,6 +10,7 @@ from scalable_aws.fleet import find_resources as find_resources
 from scalable_aws.fleet import provision_cluster as provision_cluster
 from scalable_aws.fleet import read_logs as read_logs
 from scalable_aws.fleet import release_cluster as release_cluster
+from scalable_aws.fleet import start_driver as start_driver
 from scalable_aws.online import preflight as preflight
 from scalable_aws.online import required_permissions as required_permissions
 from scalable_aws.online import resolve_image as resolve_image

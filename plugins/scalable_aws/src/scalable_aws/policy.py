@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from scalable_aws.images import find_place
 from scalable_aws.options import AwsOptions
@@ -20,6 +20,7 @@ from scalable_aws.standing import (
     partition_of,
     secrets_path,
     standing_name,
+    task_policy,
 )
 from scalable_core.types import Plan, Policy
 
@@ -94,9 +95,39 @@ def grants(plan: Plan) -> Iterator[Grant]:
     yield from _network(scope)
     yield from _documents(scope)
     yield from _logs(scope)
-    yield from _roles(scope, options, machines)
+    yield from _roles(scope, options, machines, plan.detached)
     yield from _find_tasks(scope)
-    yield from _machines(scope) if machines else _tasks(scope)
+    if machines:
+        yield from _machines(scope)
+    if plan.detached or not machines:
+        yield from _tasks(scope)
+
+
+def driver_grants(plan: Plan) -> Iterator[Grant]:
+    """Yield what the driver of a detached run does: all that a run takes but what was made before it started.
+
+    It hands on the roles of members alone, so that it cannot start one that may do more than itself.
+    """
+    scope = _Scope(plan.project.name, plan.target.options)
+    needless = {"MakeGroups", "OwnGroups"}  # nobody dials a driver
+    if plan.target.cluster_type != "ec2":
+        needless.add("TagWhatIsMade")
+    kind = plan.target.cluster_type
+    for grant in grants(evolve(plan, detached=False)):
+        if grant.once or grant.name in needless:
+            continue
+        if grant.name == "HandOnRoles":
+            parts = ("machine",) if kind == "ec2" else ("execution", "task")
+            own = (scope.arn("iam", f"role/scalable/{scope.name}-{p}", region="") for p in parts)
+            grant = evolve(grant, resources=(*own, *grant.resources[1:]))
+        yield grant
+
+
+def driver_policy(plan: Plan) -> list[dict[str, Any]]:
+    """Return the statements of the role that the driver of a detached run has."""
+    scope = _Scope(plan.project.name, plan.target.options)
+    own = task_policy(plan.project.name, plan.stores.artifacts, scope.partition)
+    return [*own, *(grant.statement for grant in driver_grants(plan))]
 
 
 class _Scope:
@@ -218,7 +249,7 @@ def _logs(scope: _Scope) -> Iterator[Grant]:
     )
 
 
-def _roles(scope: _Scope, options: AwsOptions, machines: bool) -> Iterator[Grant]:
+def _roles(scope: _Scope, options: AwsOptions, machines: bool, detached: bool) -> Iterator[Grant]:
     # Who asks for a role that is not there asks for it without its path.
     made = tuple(
         scope.arn("iam", f"role/{path}{scope.name}-*", region="") for path in ("scalable/", "")
@@ -235,14 +266,19 @@ def _roles(scope: _Scope, options: AwsOptions, machines: bool) -> Iterator[Grant
         resources=made,
         once=True,
     )
-    named = (getattr(options, f"{part}_role_arn", None) for part in ("execution", "task"))
-    service = "ec2.amazonaws.com" if machines else "ecs-tasks.amazonaws.com"
-    yield Grant(
-        name="HandOnRoles",
-        actions=("iam:PassRole",),
-        resources=(made[0], *sorted({arn for arn in named if arn})),
-        condition={"StringEquals": {"iam:PassedToService": service}},
-    )
+    parts = ("execution", "task", *(("driver",) if detached else ()))
+    named = (getattr(options, f"{part}_role_arn", None) for part in parts)
+    services = {"ec2": "HandOnRoles"} if machines else {"ecs-tasks": "HandOnRoles"}
+    if detached:
+        services.setdefault("ecs-tasks", "HandOnDriver")
+    roles = (made[0], *sorted({arn for arn in named if arn}))
+    for service, name in services.items():
+        yield Grant(
+            name=name,
+            actions=("iam:PassRole",),
+            resources=roles,
+            condition={"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}},
+        )
 
 
 def _find_tasks(scope: _Scope) -> Iterator[Grant]:

@@ -14,8 +14,9 @@ from scalable_aws.images import explain_absence, find_image, find_place
 from scalable_aws.network import network_problems
 from scalable_aws.options import AwsOptions
 from scalable_aws.permissions import permission_problems
-from scalable_aws.policy import grants
+from scalable_aws.policy import driver_grants, grants
 from scalable_aws.quota import quota_problems
+from scalable_aws.tasks import own_task
 from scalable_core.types import HookContext, Plan, Problem, WorkerGroup
 from scalable_core.types.units import GIB, format_size
 
@@ -41,9 +42,11 @@ async def _look(plan: Plan) -> list[Problem]:
     account = Account.of(options)
     identity = asyncio.ensure_future(account.call("sts", "GetCallerIdentity"))
 
+    own = driver_grants if own_task() else grants
+
     async def permissions() -> list[Problem]:
         who = str((await asyncio.shield(identity))["Arn"])
-        return await permission_problems(account, who, tuple(grants(plan)), plan.target.name)
+        return await permission_problems(account, who, tuple(own(plan)), plan.target.name)
 
     parts: dict[str, Callable[[], Awaitable[list[Problem]]]] = {
         "credentials": lambda: _identity(account, identity),
@@ -99,7 +102,9 @@ async def _identity(account: Account, asked: asyncio.Future[dict[str, Any]]) -> 
 
 async def _roles(account: Account, options: AwsOptions) -> list[Problem]:
     """Look at roles that the target names; those that are made need no look."""
-    named = {part: getattr(options, f"{part}_role_arn", None) for part in ("execution", "task")}
+    named = {
+        part: getattr(options, f"{part}_role_arn", None) for part in ("execution", "task", "driver")
+    }
     looks = (_role(account, part, arn) for part, arn in named.items() if arn)
     return [problem for found in await asyncio.gather(*looks) for problem in found]
 

@@ -32,7 +32,7 @@ def read(key: str) -> str | None:
     """Return a document, or None while it is not there."""
     if key not in _documents:
         try:
-            _documents.update(unpack(_parameters()))
+            _documents.update(join_documents(_parameters()))
         except Exception as error:  # it may not be allowed yet, or not now
             said = error.read().decode("utf-8", "replace") if hasattr(error, "read") else ""
             sys.stderr.write(f"the documents in {PLACE} cannot be read yet: {error} {said}\n")
@@ -48,13 +48,26 @@ def host() -> str:
     return str(_task()["Networks"][0]["IPv4Addresses"][0])
 
 
+def task() -> str:
+    """Return the ARN of this task."""
+    return str(_task()["Labels"]["com.amazonaws.ecs.task-arn"])
+
+
+def forget() -> None:
+    """Delete the documents; who has read them needs them no more."""
+    names = [path for path, _ in _parameters()]
+    for start in range(0, len(names), 10):
+        body = json.dumps({"Names": names[start : start + 10]}).encode()
+        _ask("ssm", "AmazonSSM.DeleteParameters", body)
+
+
 def name(wait: Callable[[str], Any], names: str) -> str:
     """Return the name that this task was given, once the driver knows which tasks there are."""
     if names != "*":
         return names
     own = os.environ.get("SCALABLE_MEMBER")
     if own is None:
-        own = _task()["Labels"]["com.amazonaws.ecs.task-arn"].rpartition("/")[2]
+        own = task().rpartition("/")[2]
     while True:
         given = wait("names")
         if own in given:
@@ -74,7 +87,7 @@ def notice() -> str | None:
     return "EC2 takes this Spot machine back: {action} at {time}".format(**said)
 
 
-def unpack(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
+def join_documents(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the documents in parameters named ``<number>-<part>-<parts>``.
 
     Later ones replace earlier ones, but those called ``names``, each of which adds some.

@@ -220,11 +220,20 @@ def release(record: ClusterRecord, context: HookContext, *, provider: str) -> Re
     if context.data.get("standing"):
         left = aws.run(_release_standing(account, record.project))
     else:
-        machines = () if record.data.get("cluster_type") == "ec2" else None
-        left = aws.run(release_run(account, record.project, record.run, machines=machines))
+        left = aws.run(_release_all(account, record))
     names = {each.id for each in left}
     gone = tuple(each for each in record.resources if each.id not in names)
     return ReleaseReport(provider=provider, released=gone, remaining=tuple(left))
+
+
+async def _release_all(account: Account, record: ClusterRecord) -> list[Resource]:
+    """Release a run whose members are tasks, or machines and maybe a task that drives them."""
+    if record.data.get("cluster_type") != "ec2":
+        return await release_run(account, record.project, record.run)
+    cluster = standing_name(record.project)
+    await _stop_tasks(account, cluster, record.run, (), sure=True)
+    left = await release_run(account, record.project, record.run, machines=())
+    return [*left, *await _find_tasks(account, cluster, record.run)]
 
 
 def find(options: AwsOptions, run: str | None, context: HookContext) -> tuple[Resource, ...]:
@@ -267,7 +276,7 @@ async def find_standing(account: Account, project: str) -> list[Resource]:
             "ecs", "ListTaskDefinitionFamilies", "families", familyPrefix=name, status="ACTIVE"
         ),
         find_profile(account, profile_name(project)),
-        *(_role(account, f"{name}-{part}") for part in ("execution", "task", "machine")),
+        *(_role(account, f"{name}-{part}") for part in ("execution", "task", "machine", "driver")),
     )
     alive = [c["clusterArn"] for c in clusters["clusters"] if c.get("status") == "ACTIVE"]
     own = [family for family in map(str, families) if family.rpartition("-")[0] == name]

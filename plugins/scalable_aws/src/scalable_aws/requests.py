@@ -149,7 +149,7 @@ def task_definition(
                     "options": {
                         "awslogs-group": standing.log_group,
                         "awslogs-region": options.region,
-                        "awslogs-stream-prefix": group.role,
+                        "awslogs-stream-prefix": stream_prefix(group),
                         "mode": "non-blocking",
                         "max-buffer-size": "8m",
                     },
@@ -165,6 +165,11 @@ def task_definition(
         **definition,
         "tags": tag_list(standing.tags),
     }
+
+
+def stream_prefix(group: MemberGroup) -> str:
+    """Return what the names of a group's log streams begin with: ``worker``, ``scheduler`` or ``driver``."""
+    return group.name if group.role == "scheduler" else group.role
 
 
 def run_task(

@@ -29,11 +29,15 @@ class SecretStore:
         account: Where.
         path: Below which they are.
         tags: Of each parameter.
-        ledger: Of the run.
+        ledger: Of the run; None when the path is found without one.
     """
 
     def __init__(
-        self, account: Account, path: str, tags: Mapping[str, str], ledger: Ledger
+        self,
+        account: Account,
+        path: str,
+        tags: Mapping[str, str],
+        ledger: Ledger | None = None,
     ) -> None:
         self.path = path
         self._account, self._tags, self._ledger = account, tags, ledger
@@ -41,7 +45,7 @@ class SecretStore:
 
     async def publish(self, documents: Mapping[str, str]) -> None:
         """Add documents; they are there for members when this returns."""
-        if self._count == 0:
+        if self._count == 0 and self._ledger is not None:
             place = Resource(
                 kind=KIND, id=self.path, region=self._account.region, run=self._ledger.run
             )
@@ -72,7 +76,7 @@ class SecretStore:
 
 
 def pack(documents: Mapping[str, str]) -> list[str]:
-    """Return documents as texts that each fit into a parameter; `reader.unpack` is the reverse."""
+    """Return documents as texts that each fit into a parameter; `reader.join_documents` is the reverse."""
     text = base64.b64encode(zlib.compress(json.dumps(dict(documents)).encode(), 9)).decode()
     return [text[start : start + LARGEST] for start in range(0, len(text), LARGEST)]
 

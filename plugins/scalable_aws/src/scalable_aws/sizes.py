@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import frozen
 
+from scalable_core.errors import UsageError
 from scalable_core.types.units import GIB, MIB, format_size
 
 #: vCPU to the memory that goes with it, in MiB (Linux). The last row is new; not every region has it yet.
@@ -17,6 +20,10 @@ _TABLE: dict[float, tuple[int, ...]] = {
     16: tuple(range(32768, 122880 + 1, 8192)),
     32: (61440, 122880, 249856),
 }
+
+
+#: What a workflow has beside the scheduler where the target does not size its driver: vCPU, and bytes.
+WORKFLOW = (1.0, 4 * GIB)
 
 
 @frozen(kw_only=True)
@@ -62,3 +69,24 @@ def misfit(cpus: float, memory: int | None) -> str:
         f"Fargate has at most {gib:g}G of memory, not {format_size(memory or 0)};"
         f" the nearest size is {LARGEST}"
     )
+
+
+def driver_size(options: Any, target: str) -> FargateSize:
+    """Return the size of the driver of a detached run: as large as a scheduler and a workflow are.
+
+    Args:
+        options: Of a target on Fargate or EC2.
+        target: Its name.
+
+    Raises:
+        UsageError: There is none that is large enough.
+    """
+    cpus = options.driver_cpu or options.scheduler_cpu + WORKFLOW[0]
+    memory = options.driver_mem or options.scheduler_mem + WORKFLOW[1]
+    size = fit(cpus, memory)
+    if size is None:
+        raise UsageError(
+            f"the driver of target {target!r} does not fit Fargate: {misfit(cpus, memory)}",
+            cure="set driver_cpu and driver_mem in the target",
+        )
+    return size

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scalable_aws.account import Account, CallError
@@ -12,12 +13,18 @@ KIND = "ecs:task"
 PAGE = 100
 
 
+def own_task() -> str | None:
+    """Return the ARN of the task that this process is, if it is the driver of a detached run."""
+    return os.environ.get("SCALABLE_DRIVER_TASK")
+
+
 async def list_tasks(
     account: Account, cluster: str, run: str | None, status: str = "RUNNING"
 ) -> list[str]:
     """Return the ARNs of a run's tasks, or of all, that are meant to run (or to stop).
 
-    A cluster that is not there has none.
+    A cluster that is not there has none. The task that this process is, as driver of a detached run, is left
+    out: it ends by itself when all the others are gone.
     """
     only = {"startedBy": run[:128]} if run else {}
     answer: dict[str, Any] = {}
@@ -33,7 +40,8 @@ async def list_tasks(
                 return []
             raise
         arns += answer["taskArns"]
-    return arns
+    own = own_task()
+    return [arn for arn in arns if arn != own]
 
 
 async def describe_tasks(
@@ -52,6 +60,21 @@ async def describe_tasks(
         )
         found |= {task["taskArn"]: task for task in answer["tasks"]}
     return found
+
+
+async def find_or_register(account: Account, wanted: Mapping[str, Any]) -> str:
+    """Return the ARN of a task definition, registered unless that was done before."""
+    try:
+        answer = await account.call(
+            "ecs", "DescribeTaskDefinition", taskDefinition=wanted["family"]
+        )
+        if answer["taskDefinition"].get("status", "ACTIVE") == "ACTIVE":
+            return str(answer["taskDefinition"]["taskDefinitionArn"])
+    except CallError as error:
+        if error.code != "ClientException":
+            raise
+    answer = await account.call("ecs", "RegisterTaskDefinition", **wanted)
+    return str(answer["taskDefinition"]["taskDefinitionArn"])
 
 
 async def stop_task(account: Account, cluster: str, arn: str, reason: str) -> None:

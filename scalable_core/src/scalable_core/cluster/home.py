@@ -23,7 +23,7 @@ from scalable_core.cluster.commission import (
     travelling_code,
 )
 from scalable_core.cluster.crew import Crew
-from scalable_core.cluster.launcher import Launcher, Limits, MemberGroup
+from scalable_core.cluster.launcher import Launcher, LaunchFailure, Limits, MemberGroup
 from scalable_core.cluster.rendezvous import (
     address_document,
     documents,
@@ -169,7 +169,7 @@ class DriverHome:
         self._scheduler = await FleetScheduler(
             code=self._code,
             environment=None if self._environment is None else str(self._environment.path),
-            limits={"lifetime": self._run["limits"]["lifetime"]},
+            limits={name: self._run["limits"][name] for name in ("lifetime", "idle")},
             protocol="tls://",
             host=self._host,
             port=self._run["port"],
@@ -179,10 +179,18 @@ class DriverHome:
             relay=self._run.get("relay"),
             **self._run["scheduler"],
         )
-        self._watch = asyncio.ensure_future(self._scheduler.watch())
+        self._watch = asyncio.ensure_future(self._watch_over(crew))
         address: str = self._scheduler.address
         await crew.launcher.publish(address_document(address))
         return address
+
+    async def _watch_over(self, crew: Crew) -> None:
+        """Ask for no member any more once the scheduler has met a limit."""
+        await self._scheduler.watch()
+        crew.want_all(dict.fromkeys(crew.groups, 0))
+        await crew.release([name for group in crew.groups for name in crew.names(group)])
+        reason = f"the scheduler has ended: {self._scheduler.ended}"
+        crew.listener.scheduler_lost(LaunchFailure(kind="other", message=reason))
 
     async def leave(self) -> None:
         """End the scheduler."""
