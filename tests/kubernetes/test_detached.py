@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "testbed"))
 from bucket import s3_bucket
 
 from scalable_core.errors import ClusterError, UsageError
-from scalable_core.types import BundleRef
+from scalable_core.types import BundleRef, ResolvedImage
 from scalable_kubernetes import driver
 from scalable_kubernetes.builders import Scene
 from scalable_kubernetes.estimate import cost_estimate
@@ -260,6 +260,23 @@ def test_a_driver_that_could_not_work_is_refused(make_plan, make_context, option
         driver.start(evolve(plan, groups=groups), BUNDLE, make_context())
 
     assert caught.value.cure
+
+
+def test_the_image_of_a_driver_is_pinned_as_the_workers_is(make_plan):
+    """And it is never one with Python alone, to which nobody would bring anything."""
+    plan = plan_of(make_plan)
+    resolved = ResolvedImage(
+        reference="model:1", pinned="model@sha256:1", digest="sha256:1", provider="oci"
+    )
+    options = plan.target.options
+    (group,) = plan.groups
+
+    pinned = evolve(plan, groups=(evolve(group, image="model:1", resolved=resolved),))
+    bare = evolve(plan, groups=(evolve(group, image="python:3.11-slim", environment=True),))
+
+    assert driver.image_of(pinned, options) == "model@sha256:1"
+    assert driver.image_of(pinned, evolve(options, driver_image="driver:2")) == "driver:2"
+    assert driver.image_of(bare, evolve(options, image=None)) is None
 
 
 def test_a_start_that_fails_leaves_nothing(make_plan, make_context, kubernetes, namespace):

@@ -118,7 +118,7 @@ def check(plan: Plan, options: KubernetesOptions) -> None:
     if image_of(plan, options) is None:
         raise UsageError(
             "the driver of a detached run needs an image with scalable, and the target names none",
-            cure=f"set driver_image: or image: in target {plan.target.name!r}",
+            cure=f"set driver_image: in target {plan.target.name!r}",
         )
     if options.driver_service_account is None:
         raise UsageError(
@@ -129,11 +129,14 @@ def check(plan: Plan, options: KubernetesOptions) -> None:
 
 
 def image_of(plan: Plan, options: KubernetesOptions) -> str | None:
-    """Return the image of a driver: its own, else that of the target, else that of the first component."""
-    if options.driver_image or options.image:
-        return options.driver_image or options.image
-    first = plan.groups[0]
-    return first.resolved.pinned if first.resolved else first.image
+    """Return the image of a driver: its own, else that of the target, else that of the first component.
+
+    A plain image to which packages are brought is none for a driver: who would bring them?
+    """
+    own = (group.image for group in plan.groups if not group.environment)
+    reference = options.driver_image or options.image or next(own, None)
+    pinned = {g.resolved.reference: g.resolved.pinned for g in plan.groups if g.resolved}
+    return pinned.get(reference, reference) if reference is not None else None
 
 
 def secret(scene: Scene, variables: Mapping[str, str]) -> Document:

@@ -1,0 +1,188 @@
+"""Targets with ``cluster_type: gke``: pods as on every Kubernetes, by the kit of scalable-kubernetes.
+
+It is imported only where somebody asks for GKE: scalable-gcp alone does without that kit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from scalable_core.types import (
+    BundleRef,
+    ClusterRecord,
+    HookContext,
+    LogLine,
+    Plan,
+    Policy,
+    Problem,
+    ReleaseReport,
+    Resource,
+    Target,
+    WorkerGroup,
+)
+from scalable_core.types.units import GIB, format_size
+from scalable_gcp.estimate import POD_DISK, pod_size
+from scalable_gcp.gke_access import Place, find_access
+from scalable_gcp.options import GkeOptions
+from scalable_kubernetes.options import KubernetesOptions
+
+if TYPE_CHECKING:
+    from scalable_core.cluster.fleet import FleetCluster
+
+#: The label that nodes of a machine type have.
+MACHINE_TYPE = "node.kubernetes.io/instance-type"
+#: What the kit finds in options that this plugin has looked at before.
+_LOOKED_AT = {"W1303", "E1303", "E1304", "W1305"}
+
+
+def pod_options(options: GkeOptions) -> KubernetesOptions:
+    """Return what a target says of its pods, in the words of the kit, which knows GKE's Spot nodes.
+
+    Without a machine type the nodes are Autopilot's, as in the estimate: what a pod does not ask for, it does
+    not get there.
+    """
+    machines = {} if options.machine_type is None else {MACHINE_TYPE: options.machine_type}
+    resources: Mapping[str, Mapping[str, Any]] = options.resources
+    if options.machine_type is None:
+        disk = {"ephemeral-storage": f"{POD_DISK:g}Gi"}
+        resources = {
+            key: {**disk, **resources.get("limits", {}), **resources.get(key, {})}
+            for key in ("limits", "requests")
+        }
+    return KubernetesOptions(
+        namespace=options.namespace,
+        image=options.image,
+        worker_cpu=options.worker_cpu,
+        worker_mem=options.worker_mem,
+        resources=resources,
+        n_workers=options.n_workers,
+        min_workers=options.min_workers,
+        adaptive=options.adaptive,
+        spot=options.spot,
+        worker_service_account=options.worker_service_account,
+        driver_service_account=options.driver_service_account,
+        driver_image=options.driver_image,
+        env=options.env,
+        node_selector={**machines, **options.node_selector},
+        tolerations=options.tolerations,
+        labels=options.labels,
+        annotations=options.annotations,
+        priority_class=options.priority_class,
+        image_pull_secrets=options.image_pull_secrets,
+        volumes=options.volumes,
+        pod_template=options.pod_template,
+        schedule_timeout=options.schedule_timeout,
+        idle_timeout=options.idle_timeout,
+        max_lifetime=options.max_lifetime,
+    )
+
+
+def rounded(plan: Plan) -> Plan:
+    """Return a plan whose workers are as large as Autopilot makes them, so that they use what is paid."""
+    if plan.target.options.machine_type is not None:
+        return plan
+    return evolve(plan, groups=tuple(map(_rounded, plan.groups)))
+
+
+def rounding(group: WorkerGroup) -> str | None:
+    """Return what Autopilot makes of a worker, as a sentence; None when it takes it as it is."""
+    size = _rounded(group)
+    if (size.cpus, size.memory) == (group.cpus, group.memory):
+        return None
+    memory = f" with {format_size(group.memory)}" if group.memory else ""
+    return (
+        f"Autopilot makes {size.cpus:g} vCPU with {format_size(size.memory or 0)} of the {group.cpus:g} vCPU"
+        f"{memory} of {group.name}, and bills them"
+    )
+
+
+def _rounded(group: WorkerGroup) -> WorkerGroup:
+    cpus, gib = pod_size(group.cpus, None if group.memory is None else group.memory / GIB)
+    return evolve(group, cpus=cpus, memory=round(gib * GIB))
+
+
+def target_problems(target: Target, context: HookContext) -> Iterator[Problem]:
+    """Yield what the kit finds wrong in a target."""
+    from scalable_kubernetes.checks import target_problems
+
+    pods = evolve(target, options=pod_options(target.options))
+    for problem in target_problems(pods, context.workdir):
+        if problem.code not in _LOOKED_AT:
+            yield problem
+
+
+def preflight(plan: Plan, context: HookContext) -> list[Problem]:
+    """Ask Google who we are and where the cluster is, and the cluster what it thinks of the plan."""
+    from scalable_gcp.gke_preflight import look
+
+    return look(plan, context)
+
+
+def required_permissions(plan: Plan, *, provider: str) -> Policy:
+    """Say what Google Cloud and the cluster must allow."""
+    from scalable_gcp.gke_preflight import policies
+
+    return policies(plan, provider=provider)
+
+
+def provision(plan: Plan, context: HookContext, *, provider: str) -> FleetCluster:
+    """Start the scheduler of a plan in the namespace of its target.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or takes no pods.
+    """
+    from scalable_kubernetes.provision import start_fleet
+
+    place = Place.of(plan.target.options)
+    options = pod_options(plan.target.options)
+    return start_fleet(rounded(plan), context, options, find_access(place), place.data, provider)
+
+
+def start_driver(
+    plan: Plan, bundle: BundleRef, context: HookContext, *, provider: str
+) -> ClusterRecord:
+    """Start a Job that runs the workflow where its workers are."""
+    from scalable_kubernetes.driver import start_with
+
+    place = Place.of(plan.target.options)
+    options = pod_options(plan.target.options)
+    access = find_access(place)
+    return start_with(plan, bundle, context, options, access, place.data, provider)
+
+
+def release(record: ClusterRecord, context: HookContext) -> ReleaseReport:
+    """Remove what a run has left in the cluster that its record names."""
+    from scalable_kubernetes.release import release_with
+
+    return release_with(record, context, find_access(place_of(record)))
+
+
+def find(target: Target, run: str | None, context: HookContext) -> list[Resource]:
+    """Return what is there of a project, or of one of its runs."""
+    from scalable_kubernetes.release import find_with
+
+    options: GkeOptions = target.options
+    return find_with(find_access(Place.of(options)), options.namespace, run, context)
+
+
+def read_logs(
+    record: ClusterRecord, member: str | None, *, follow: bool
+) -> Iterator[LogLine] | None:
+    """Return the lines of a run's pods; None when there are none."""
+    from scalable_kubernetes.logs import read_with
+
+    return read_with(record, member, find_access(place_of(record)), follow=follow)
+
+
+def place_of(record: ClusterRecord) -> Place:
+    """Return the cluster that a record names."""
+    data = record.data
+    return Place(
+        project=data["project_id"],
+        location=data["location"] or data.get("zone") or data["region"],
+        cluster=data["cluster"],
+        endpoint=data["endpoint"],
+    )
