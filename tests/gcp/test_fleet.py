@@ -11,8 +11,9 @@ from distributed import Client
 from scalable_core.cluster.fleet import FleetCluster
 from scalable_core.cluster.launcher import Limits
 from scalable_core.cluster.ledger import read_record
+from scalable_core.errors import ClusterError
 from scalable_core.types import HookContext, Plan, Project, Stores, Target, WorkerGroup
-from scalable_gcp import cloud_run
+from scalable_gcp import cloud_run, requests, restarts
 from scalable_gcp.cloud_run import CloudRunLauncher
 from scalable_gcp.options import CloudRunOptions
 from scalable_gcp.release import release_cluster
@@ -310,3 +311,29 @@ def test_logs_are_those_of_the_member(google, start):
         wait_until(lambda: any("here I am" in line for line in fleet.logs("analysis-0", 50)))
         assert any("Scheduler" in line for line in fleet.logs("scheduler-0", 50))
         assert not any("here I am" in line for line in fleet.logs("scheduler-0", 50))
+
+
+def test_containers_that_end_at_once_end_the_run_with_what_they_said(google, start, monkeypatch):
+    """Cloud Run would start them again for ever; after some tries the calls end, and nothing is left."""
+    monkeypatch.setattr(restarts, "EVERY", 0.5)
+    monkeypatch.setattr(requests, "worker_pool", with_broken_program(requests.worker_pool))
+    fleet = start(1, transport="vpc")
+    with Client(fleet) as client:
+        future = client.submit(pow, 2, 3)
+        with pytest.raises(ClusterError, match="the model's library is not there") as caught:
+            future.result(timeout=150)
+        assert "there are no workers for component 'analysis'" in str(caught.value)
+    made = [c for c in google.calls if c["id"] == "run.projects.locations.workerPools.create"]
+    assert 1 <= len(made) <= 3
+    fleet.close()
+    assert left(google) == NOTHING
+
+
+def with_broken_program(worker_pool):
+    """Let pools have a container that says one thing and ends."""
+
+    def make(*arguments, **more):
+        program = "import sys; sys.exit('the model\\'s library is not there')"
+        return worker_pool(*arguments, **{**more, "program": program})
+
+    return make

@@ -14,6 +14,8 @@ from instances import Host, settings
 from server import Server
 from services import PROJECT, World
 
+from scalable_core.testing import Hive
+
 
 def _key(folder: Path, url: str) -> Path:
     """Write the key of a service account whose tokens come from here."""
@@ -44,12 +46,14 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--hive", action="store_true", help="all members in one process")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     environment = {
         name: os.environ[name] for name in ("STORAGE_EMULATOR_HOST",) if name in os.environ
     }
-    host = Host(folder, environment, network=16 + os.getpid() % 80)
+    hive = Hive(folder / "hive.log") if arguments.hive else None
+    host = Host(folder, environment, network=16 + os.getpid() % 80, hive=hive)
     world = World(host)
     server = Server(world)
     await server.start(arguments.port)
@@ -68,6 +72,8 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, over.set)
     await over.wait()
     await world.close()
+    if hive is not None:
+        hive.close()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -19,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from scalable_core.testing import Hive
 
 #: Seconds between SIGTERM and SIGKILL on Cloud Run.
 GRACE = 10.0
@@ -127,6 +130,67 @@ class Instance:
         self.kill()
 
 
+@dataclass
+class Bee:
+    """A member in a hive, which finds the run's documents in a folder instead of asking for them."""
+
+    id: str
+    address: str
+    metadata: dict[str, str]
+    hive: Hive
+    order: dict[str, str]
+    folder: Path
+    documents: Callable[[], dict[str, str]]
+    process: Any = None
+    _feeder: asyncio.Task[None] | None = None
+    _ended: bool = False
+
+    async def start(self) -> None:
+        """Start it."""
+        self._feeder = self._feeder or asyncio.ensure_future(self._feed())
+        await self._ask(op="start", documents=str(self.folder), **self.order)
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        while not self._ended:
+            await asyncio.sleep(0.2)
+            seen = await self._ask(op="look")
+            if all(state == "stopped" for state, _ in seen.values()):
+                break
+        return 0
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._ended = True
+        if self._feeder is not None:
+            self._feeder.cancel()
+        self.hive.ask(run=self.id, op="kill", names=[self.order["name"]])
+        self.hive.ask(run=self.id, op="end", names=[self.order["name"]])
+
+    async def end(self, grace: float = 0.0) -> None:
+        """End it as the service does."""
+        self._ended = True
+        if self._feeder is not None:
+            self._feeder.cancel()
+        await self._ask(op="end", names=[self.order["name"]])
+
+    async def _ask(self, **request: Any) -> Any:
+        return await asyncio.to_thread(self.hive.ask, run=self.id, **request)
+
+    async def _feed(self) -> None:
+        """Write the documents as they come; the scheduler listens at its own address."""
+        while True:
+            for key, text in self.documents().items():
+                path = self.folder / key.replace("/", ".")
+                if not path.exists():
+                    if key == "run":
+                        text = json.dumps({**json.loads(text), "listen": self.address})
+                    aside = path.with_name(f"{path.name}.new")
+                    aside.write_text(text)
+                    aside.replace(path)
+            await asyncio.sleep(0.05)
+
+
 class Host:
     """Starts instances, and gives each an address of 127.0.0.0/8.
 
@@ -134,10 +198,17 @@ class Host:
         folder: For their files.
         environment: What all have.
         network: Second number of the addresses, so that two hosts do not meet.
+        hive: Where members are, many in one process; each is a process of its own when None.
+
+    Attributes:
+        documents: What the reader of a secret has got so far.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str], network: int) -> None:
-        self.folder, self._environment = folder, environment
+    def __init__(
+        self, folder: Path, environment: dict[str, str], network: int, hive: Hive | None = None
+    ) -> None:
+        self.folder, self._environment, self.hive = folder, environment, hive
+        self.documents: Callable[[str], dict[str, str]] = lambda secret: {}
         self._network, self._count = network, 0
         self.forbidden = False
         tools = folder / "bin"
@@ -157,8 +228,10 @@ class Host:
         self._count += 1
         return f"127.{self._network}.{self._count // 250}.{self._count % 250 + 1}"
 
-    def container(self, container: dict[str, Any], **facts: Any) -> Instance:
-        """Return an instance of Cloud Run, not started yet."""
+    def container(self, container: dict[str, Any], number: int = 0, **facts: Any) -> Instance | Bee:
+        """Return an instance of Cloud Run, not started yet; the so manieth of its pool."""
+        if self.hive is not None:
+            return self._bee(container["args"], number, **facts)
         address, folder = self.address(), Path(tempfile.mkdtemp(dir=self.folder, prefix="i-"))
         command = [*container.get("command", []), *container.get("args", [])]
         command[0] = sys.executable if command[0] == "python" else command[0]
@@ -181,10 +254,14 @@ class Host:
             **facts,
         )
 
-    def machine(self, user_data: str, **facts: Any) -> Instance:
+    def machine(self, user_data: str, **facts: Any) -> Instance | Bee:
         """Return a machine of Compute Engine, not started yet."""
         from ruamel.yaml import YAML
 
+        if self.hive is not None:
+            script = json.loads(user_data.partition("\n")[2])["write_files"][2]["content"]
+            (line,) = [each for each in script.splitlines() if "program.py" in each]
+            return self._bee(shlex.split(line.partition("program.py")[2]), 0, **facts)
         address, folder = self.address(), Path(tempfile.mkdtemp(dir=self.folder, prefix="m-"))
         config = YAML(typ="safe").load(user_data)
         for file in config["write_files"]:
@@ -212,6 +289,20 @@ class Host:
             environment=environment,
             metadata=metadata,
             **facts,
+        )
+
+    def _bee(self, words: list[str], number: int, **facts: Any) -> Bee:
+        role, group, names, place = words
+        folder = Path(tempfile.mkdtemp(dir=self.folder, prefix="b-"))
+        assert self.hive is not None
+        return Bee(
+            id=facts["id"],
+            address=self.address(),
+            metadata=facts["metadata"],
+            hive=self.hive,
+            order={"role": role, "group": group, "name": names.split(",")[number]},
+            folder=folder,
+            documents=lambda: self.documents(place.partition("#")[0].rpartition("/")[2]),
         )
 
     def _bare(self, folder: Path, address: str) -> dict[str, str]:

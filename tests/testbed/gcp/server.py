@@ -8,7 +8,8 @@ understand is refused here too. What Google does not have is below ``/testbed/``
     GET  state       what there is: pools, machines, jobs, secrets, rules, addresses of instances
     POST settings    how the world is from now on, such as {"quota": 4, "forbid_inbound": true}
     POST kill        {"id": ...}: ends the process of an instance; Cloud Run starts its container again
-    POST assassin    {"pid": 4711, "after": 7}: SIGKILL after the driver's next 7 calls and one without answer
+    POST assassin    {"pid": 4711, "after": 7}: SIGKILL after the driver's next 7 calls and one without answer;
+                     of another driver with {"who": "driver:NAME"}
     POST cut         {}: breaks all tunnels of IAP
     POST clusters    {"projects/p/locations/l/clusters/c": {...}}: what is in GKE
     GET  tokeninfo   ?access_token=...: whose a token is
@@ -20,6 +21,7 @@ understand is refused here too. What Google does not have is below ``/testbed/``
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -41,6 +43,8 @@ class _Session:
 
     def __init__(self, sid: str) -> None:
         self.sid, self.arrived = sid, 0
+        self.socket: Any = None
+        self.pump: asyncio.Future[None] | None = None
         self.reader: Any = None
         self.writer: Any = None
         self.kept, self.kept_from = bytearray(), 0
@@ -51,8 +55,9 @@ class _Session:
 
     async def down(self, socket: web.WebSocketResponse) -> None:
         with contextlib.suppress(OSError, RuntimeError):
-            for start in range(0, len(self.kept), 16384):
-                piece = bytes(self.kept[start : start + 16384])
+            again = bytes(self.kept)
+            for start in range(0, len(again), 16384):
+                piece = again[start : start + 16384]
                 await socket.send_bytes(struct.pack(">HI", 4, len(piece)) + piece)
             while data := await self.reader.read(16384):
                 self.kept += data
@@ -70,7 +75,7 @@ class Server:
         self.clusters: dict[str, dict[str, Any]] = {}
         self.sessions: dict[str, _Session] = {}
         self.sockets: set[Any] = set()
-        self.assassin: dict[str, int] = {}
+        self.assassins: dict[str, dict[str, int]] = {}
         self.app = web.Application(client_max_size=2**24)
         self.app.router.add_route("*", "/testbed/{word}", self._testbed)
         self.app.router.add_post("/token", self._token)
@@ -92,8 +97,13 @@ class Server:
     # -- credentials and metadata ------------------------------------------------------------------------
 
     async def _token(self, request: web.Request) -> web.Response:
+        """Give a token that has the user in it: `driver`, or `driver:NAME` for NAME@..."""
+        claims = str((await request.post())["assertion"]).split(".")[1]
+        said = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        name = said["iss"].partition("@")[0]
+        token = name if name == "driver" else f"driver:{name}"
         return web.json_response(
-            {"access_token": "driver", "expires_in": 3600, "token_type": "Bearer"}
+            {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
         )
 
     def _metadata_app(self) -> web.Application:
@@ -146,15 +156,19 @@ class Server:
             await socket.close(code=4003, message=b"failed to connect to backend")
             return socket
         self.sockets.add(request.transport)
+        session.socket = socket  # from now on nothing counts that comes by another
+        if session.pump is not None:
+            session.pump.cancel()
+            await asyncio.wait([session.pump])
         if verb == "reconnect":
             session.forget(int(query["ack"]))
             await socket.send_bytes(struct.pack(">HQ", 2, session.arrived))
         else:
             await socket.send_bytes(struct.pack(">HI", 1, len(session.sid)) + session.sid.encode())
-        pump = asyncio.ensure_future(session.down(socket))
+        session.pump = asyncio.ensure_future(session.down(socket))
         try:
             async for message in socket:
-                if message.type is not WSMsgType.BINARY:
+                if message.type is not WSMsgType.BINARY or session.socket is not socket:
                     break
                 (tag,) = struct.unpack(">H", message.data[:2])
                 if tag == 4:
@@ -164,13 +178,14 @@ class Server:
                     await session.writer.drain()
                 elif tag == 7:
                     session.forget(struct.unpack(">Q", message.data[2:10])[0])
-            if socket.close_code == 1000:
+            if socket.close_code == 1000 and session.socket is socket:
                 session.writer.close()
         except (OSError, RuntimeError):
             pass
         finally:
             self.sockets.discard(request.transport)
-            pump.cancel()
+            if session.socket is socket:
+                session.pump.cancel()
         return socket
 
     async def _dial(self, query: Any) -> _Session | None:
@@ -198,7 +213,6 @@ class Server:
         service = request.match_info["service"]
         path = request.raw_path.partition("?")[0].split("/", 2)[2]  # what is quoted stays so
         who = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        who = "driver" if who and not who.startswith("account:") else who
         text = await request.text()
         body = json.loads(text) if text else None
         call = {
@@ -228,11 +242,10 @@ class Server:
             if error.reason == "SERVICE_DISABLED":
                 answer["error"]["details"] = [{"reason": error.reason}]
         call["status"] = status
-        if self.assassin and who == "driver":
-            self.assassin["after"] -= 1
-            if self.assassin["after"] < 0:
-                os.kill(self.assassin.pop("pid"), signal.SIGKILL)
-                self.assassin = {}
+        if (assassin := self.assassins.get(who)) is not None:
+            assassin["after"] -= 1
+            if assassin["after"] < 0:
+                os.kill(self.assassins.pop(who)["pid"], signal.SIGKILL)
         return web.json_response(answer, status=status)
 
     def _allowed(self, service: str, method: str, who: str) -> None:
@@ -242,7 +255,11 @@ class Server:
             raise Refused(403, said, "SERVICE_DISABLED")
         for permission in self.world.settings.denied:
             names = permission.split(".")
-            if who == "driver" and service == names[0] and method.endswith(".".join(names[1:])):
+            if (
+                who.startswith("driver")
+                and service == names[0]
+                and method.endswith(".".join(names[1:]))
+            ):
                 raise Refused(
                     403, f"Permission '{permission}' denied on resource.", "PERMISSION_DENIED"
                 )
@@ -413,7 +430,7 @@ class Server:
         jobs = re.findall(r'job_name(=~?)"([^"]*)"', text)
         machines = re.findall(r'instance\.name(=~?)"([^"]*)"', text)
         since = re.search(r'timestamp>="([^"]*)"', text)
-        payload = re.search(r'textPayload:"([^"]*)"', text)
+        payloads = re.findall(r'textPayload:"([^"]*)"', text)
 
         def fits(relation: str, wanted: str, name: str | None) -> bool:
             return name is not None and (
@@ -431,7 +448,8 @@ class Server:
                 or any(fits(r, w, job) for r, w in jobs)
             )
             late = since is None or entry["timestamp"] >= since[1]
-            said = payload is None or payload[1] in entry.get("textPayload", "")
+            written = entry.get("textPayload", "")
+            said = not payloads or any(each in written for each in payloads)
             if shown and late and said:
                 found.append(entry)
         if body.get("orderBy", "").endswith("desc"):
@@ -481,7 +499,7 @@ class Server:
         elif word == "kill":
             world.instances[data["id"]].kill()
         elif word == "assassin":
-            self.assassin = data
+            self.assassins[data.pop("who", "driver")] = data
         elif word == "cut":
             for transport in list(self.sockets):
                 transport.abort()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import fnmatch
+import json
 import re
 import time
 import uuid
+import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from instances import Host, Instance
+from instances import Bee, Host, Instance
 
 PROJECT, NUMBER = "study-project", "123456789012"
 ZONES = ("a", "b", "c", "f")
@@ -49,16 +51,17 @@ class World:
         self.host = host
         self.settings = Settings()
         self.pools: dict[str, dict[str, Any]] = {}
-        self.running: dict[str, list[Instance]] = {}
+        self.running: dict[str, list[Instance | Bee]] = {}
         self.machines: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.secrets: dict[str, dict[str, Any]] = {}
         self.rules: dict[str, dict[str, Any]] = {}
         self.operations: dict[str, dict[str, Any]] = {}
         self.logs: list[dict[str, Any]] = []
-        self.instances: dict[str, Instance] = {}
+        self.instances: dict[str, Instance | Bee] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.on_instance: Any = None
+        host.documents = self.documents
 
     async def close(self) -> None:
         """End all processes."""
@@ -128,18 +131,21 @@ class World:
             }
             operation |= {"done": True, "error": {"code": 5, "message": said}}
             return
-        for _ in range(pool["scaling"]["manualInstanceCount"]):
-            self.soon(self._keep_instance(pool, container))
+        for number in range(pool["scaling"]["manualInstanceCount"]):
+            self.soon(self._keep_instance(pool, container, number))
         pool["terminalCondition"] = {"type": "Ready", "state": "CONDITION_SUCCEEDED"}
         operation |= {"done": True, "response": {}}
 
-    async def _keep_instance(self, pool: dict[str, Any], container: dict[str, Any]) -> None:
+    async def _keep_instance(
+        self, pool: dict[str, Any], container: dict[str, Any], number: int
+    ) -> None:
         """Run an instance, and start its container again whenever it ends, as the platform does."""
         path, short = pool["name"], pool["name"].rpartition("/")[2]
         self.host.forbidden = self.settings.forbid_inbound
         resource = {"type": "cloud_run_worker_pool", "labels": {"worker_pool_name": short}}
         instance = self.host.container(
             container,
+            number,
             id=f"{short}/{uuid.uuid4().hex[:8]}",
             log=lambda line: self.log({"resource": resource, "textPayload": line}),
             metadata={"project/project-id": PROJECT, "account": pool["template"]["serviceAccount"]},
@@ -149,7 +155,9 @@ class World:
         self.running[path].append(instance)
         while path in self.pools and instance in self.running[path]:
             await instance.start()
-            await instance.wait()
+            code = await instance.wait()
+            said = f"called exit({code})" if code >= 0 else f"terminated on signal {-code}"
+            self.log({"resource": resource, "textPayload": f"Container {said}."})
             await asyncio.sleep(pause)
             pause = min(10.0, pause * 2)
 
@@ -398,9 +406,21 @@ class World:
         versions.append(data)
         return {"name": f"projects/{NUMBER}/secrets/{name}/versions/{len(versions)}"}
 
+    def documents(self, name: str) -> dict[str, str]:
+        """Return what a reader of the versions of a secret has got."""
+        found: dict[str, str] = {}
+        parts: list[str] = []
+        for data in self.secrets.get(f"projects/{NUMBER}/secrets/{name}", {}).get("versions", []):
+            head, _, body = base64.b64decode(data).decode().partition("\n")
+            parts.append(body)
+            if len(parts) == int(head.partition("/")[2]):
+                found |= json.loads(zlib.decompress(base64.b64decode("".join(parts))))
+                parts.clear()
+        return found
+
     # -- inside ------------------------------------------------------------------------------------------
 
-    async def _place(self, instance: Instance) -> None:
+    async def _place(self, instance: Instance | Bee) -> None:
         self.instances[instance.id] = instance
         await self.on_instance(instance)
 

@@ -16,13 +16,15 @@ class Testbed:
 
     Args:
         folder: For its files.
+        hive: All members are in one process.
         **environment: What all instances have in theirs.
     """
 
     __test__ = False
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *, hive: bool = False, **environment: str) -> None:
         words = [sys.executable, str(Path(__file__).parent), "--folder", str(folder)]
+        words += ["--hive"] if hive else []
         with (folder / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
                 words,

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from attrs import evolve
+
 from scalable_core.cluster.launcher import (
     Fleet,
     LaunchResult,
@@ -23,6 +25,7 @@ from scalable_gcp.network import find_account, find_network, find_zones, make_ru
 from scalable_gcp.options import CloudRunOptions
 from scalable_gcp.reader import reader_source
 from scalable_gcp.release import MEMBER, delete_machine, delete_pool, find_pools, release_run
+from scalable_gcp.restarts import Restarts
 from scalable_gcp.secrets import SecretStore
 from scalable_gcp.way_in import WayIn
 
@@ -99,6 +102,7 @@ class CloudRunLauncher:
         self._secret = SecretStore(
             self.cloud, self._stem, self._labels, fleet.ledger, fleet.limits.lifetime
         )
+        self._restarts = Restarts(self.cloud, self._stem)
         self._way_in = WayIn(self.cloud, self._network, public=self.options.public)
         # The members begin to start before the rules are there; nobody dials anybody before `route`.
         self._rules = asyncio.ensure_future(
@@ -258,7 +262,11 @@ class CloudRunLauncher:
         members: list[Member] = []
         for path, pool in found.items():
             self._pools.setdefault(path, requests.names_of_pool(pool))
+        futile = await self._restarts.look({path: self._pools[path] for path in found})
+        for path, pool in found.items():
             shown = requests.members_of_pool(pool, self._prices.get(path))
+            if path in futile:
+                shown = [evolve(m, state="stopped", reason=futile[path]) for m in shown]
             if any(each.state == "stopped" for each in shown):
                 self._soon(delete_pool(self.cloud, path))  # it would try again for ever
             members += shown

@@ -187,21 +187,24 @@ class _Session:
 
     async def _up(self, socket: Any, ready: asyncio.Event) -> None:
         await ready.wait()
-        for start in range(0, len(self._kept), LARGEST):
-            await _send(socket, bytes(self._kept[start : start + LARGEST]))
-        while True:
-            while len(self._kept) >= WINDOW:
-                self._room.clear()
-                await self._room.wait()
-            data = await self._reader.read(LARGEST)
-            if not data:
-                await socket.close()
-                return
-            self._kept += data
-            try:
+        again = bytes(self._kept)  # what arrives of it meanwhile is let go of
+        try:
+            for start in range(0, len(again), LARGEST):
+                await _send(socket, again[start : start + LARGEST])
+            while True:
+                while len(self._kept) >= WINDOW:
+                    self._room.clear()
+                    await self._room.wait()
+                data = await self._reader.read(LARGEST)
+                if not data:
+                    await socket.close()
+                    return
+                self._kept += data
                 await _send(socket, data)
-            except (ConnectionError, RuntimeError):
-                await asyncio.sleep(3600)  # what is kept goes over the next websocket
+        except (ConnectionResetError, RuntimeError):
+            if self._reader.exception() is not None:
+                raise  # it is this side that has broken
+            await asyncio.sleep(3600)  # what is kept goes over the next websocket
 
     async def _down(self, socket: Any, ready: asyncio.Event) -> None:
         import aiohttp
@@ -225,7 +228,9 @@ class _Session:
                 await self._writer.drain()
                 if self._received - self._told >= ACK_EVERY:
                     self._told = self._received
-                    await socket.send_bytes(struct.pack(">HQ", ACK, self._received))
+                    with contextlib.suppress(ConnectionResetError, RuntimeError):
+                        # What could not be said is said when the session is taken up again.
+                        await socket.send_bytes(struct.pack(">HQ", ACK, self._received))
         if self._sid is None or socket.close_code in (1000, 4000, 4003, 4004, 4010, 4033, 4047):
             self._ended = True  # refused, or the machine has hung up
 
