@@ -440,6 +440,9 @@ def provision_cluster(plan: Plan, context: HookContext) -> Cluster | None:
     by themselves; a cluster whose workers are all threads of this process says ``in_this_process = True``, and
     one whose workers are on other machines although its scheduler's address is of this one says
     ``workers_elsewhere = True``: results are then kept in the project's storage, not on this machine's disk.
+    One that can tell why its scheduler is gone has a method ``async explain_loss()``: it is awaited when the
+    scheduler cannot be reached any more, and answers with a `scalable_core.errors.ClusterError`, with which all
+    calls that wait then end, or with None when nothing is known against it and the client should go on trying.
 
     Args:
         plan: Groups, bounds, images, environment. Values of `Secret` are revealed only into the workers.
