@@ -22,7 +22,7 @@ from distributed import Client, KilledWorker, Scheduler, get_worker
 from distributed.deploy.spec import SpecCluster
 
 from scalable import ScalableSession
-from scalable_core.errors import ClusterError, ImageError, TaskTimeoutError
+from scalable_core.errors import ClusterError, ImageError, ProviderError, TaskTimeoutError
 from scalable_core.member.code import Bundle, CodePlugin, build_bundle
 from scalable_core.types import Secret, WorkerGroup
 from scalable_local import container_worker
@@ -516,6 +516,25 @@ def test_other_versions_in_the_image_are_a_sentence_with_the_cure(
         raised.value
     )
     assert "pip install dask==1999.1.0 distributed==" in str(raised.value)
+
+
+def test_other_versions_that_an_image_tells_are_refused_before_it_starts(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """By its labels, or by the variable that official images of Python have."""
+    (tmp_path / "Containerfile").write_text(
+        f"FROM {runner.image}\nENV PYTHON_VERSION=3.1.4\nLABEL scalable.dask=1999.1.0\n"
+    )
+    podman("build", "--tag", "localhost/labelled:1", str(tmp_path))
+    (runner.project / "scalable.yaml").write_text("""
+version: 1
+project: {name: study}
+targets:
+  local: {provider: local, max_workers: 1, containers: podman, image: "localhost/labelled:1"}
+""")
+
+    with pytest.raises(ProviderError, match=r"has python 3\.1, dask 1999\.1\.0, and this run uses"):
+        ScalableSession.from_yaml(runner.project / "scalable.yaml").start()
 
 
 def test_a_missing_runtime_is_a_sentence(runner: Runner) -> None:

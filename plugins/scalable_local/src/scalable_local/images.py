@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import evolve
 
 from scalable_core.errors import ImageError
+from scalable_core.oci import told_versions
 from scalable_core.types import ImageRequest, ResolvedImage
 from scalable_local.containers import require_runtime
 
@@ -46,6 +47,7 @@ def find_image(request: ImageRequest, *, workdir: Path, provider: str) -> Resolv
         pinned=pinned,
         digest=pinned.partition("@")[2] or f"sha256:{identity}",
         platforms=(f"{facts['Os']}/{facts['Architecture']}",),
+        versions=told_versions(facts.get("Config") or {}),
         provider=provider,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
@@ -84,25 +85,39 @@ class Registry:
         self._verify(response, digest)
         return _parse(response.body) or {}
 
-    def _get(self, path: str, *, accept: str = "*/*") -> Response:
-        response = self._send(path, accept)
+    def read_layer(self, digest: object, take: Callable[[Any], None]) -> None:
+        """Let ``take`` read a layer as it comes; it may stop before the end. Not compared with its digest."""
+        if not isinstance(digest, str) or not is_digest(digest):
+            raise not_an_image(self._reference)
+        response = self._get(f"{self._reference.repository}/blobs/{digest}", take=take)
+        if response.status != 200:
+            raise ImageError(f"{self._reference.registry} answered HTTP {response.status}")
+
+    def _get(
+        self, path: str, *, accept: str = "*/*", take: Callable[[Any], None] | None = None
+    ) -> Response:
+        response = self._send(path, accept, take)
         if response.status == 401 and self._authorization is None:
             challenges = response.headers.get_all("WWW-Authenticate") or []
             self._authorization = self._authenticator.answer(challenges)
-            response = self._send(path, accept)
+            response = self._send(path, accept, take)
         if response.status in (401, 403):
             raise self._authenticator.denied()
         return response
 
-    def _send(self, path: str, accept: str = "*/*") -> Response:
+    def _send(
+        self, path: str, accept: str = "*/*", take: Callable[[Any], None] | None = None
+    ) -> Response:
         url = f"{self._scheme}://{self._reference.host}/v2/{path}"
         try:
-            response = self._transport.fetch(url, accept=accept, authorization=self._authorization)
+            response = self._transport.fetch(
+                url, accept=accept, authorization=self._authorization, take=take
+            )
         except NotTlsError:
             if self._is_scheme_known:
                 raise
             self._scheme, self._is_scheme_known = "http", True
-            return self._send(path, accept)
+            return self._send(path, accept, take)
         self._is_scheme_known = True
         return response
 

@@ -51,7 +51,7 @@ def _resolve(request: ImageRequest, reference: Reference, registry: Registry) ->
     named = registry.read_manifest(reference.version)
     try:
         if named.is_index:
-            members = _list_members(named.content)
+            members = list_members(named.content)
             platforms = tuple(members)
             _check_platform(request.platform, platforms, reference)
             manifest = registry.read_manifest(members[request.platform])
@@ -73,7 +73,7 @@ def _resolve(request: ImageRequest, reference: Reference, registry: Registry) ->
     )
 
 
-def _list_members(index: dict[str, Any]) -> dict[str, str]:
+def list_members(index: dict[str, Any]) -> dict[str, str]:
     """Return the digest of each platform's manifest; what is no image (attestations) is left out."""
     members: dict[str, str] = {}
     for entry in index["manifests"]:

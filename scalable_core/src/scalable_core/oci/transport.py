@@ -1,7 +1,7 @@
 """One patient, careful HTTP client: deadline, retries, redirects, limits. Knows nothing of images.
 
-What it promises: no answer over 4 MiB is kept; plain http reaches this machine only; an Authorization
-header goes to the origin it was meant for and nowhere else.
+What it promises: no answer over 4 MiB is kept, though longer ones can be read as they come; plain http reaches
+this machine only; an Authorization header goes to the origin it was meant for and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from email.message import Message
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -77,8 +78,17 @@ class Transport:
         accept: str = "*/*",
         authorization: str | None = None,
         form: bytes | None = None,
+        take: Callable[[Any], None] | None = None,
     ) -> Response:
         """GET ``url``, or POST ``form`` to it, again when the server is busy or breaks off.
+
+        Args:
+            url: What is asked for.
+            accept: Media types.
+            authorization: The header's value.
+            form: What to POST.
+            take: Reads a good answer as it comes, instead of keeping it; it may stop before the end, and is
+                called again for another try.
 
         Raises:
             NotTlsError: An https URL, and no TLS behind it.
@@ -89,7 +99,7 @@ class Transport:
         for attempt in range(1, _ATTEMPTS + 1):
             wait = random.uniform(0.5, 1) * min(0.25 * 2**attempt, 8)
             try:
-                response = self._follow(url, accept, authorization, form)
+                response = self._follow(url, accept, authorization, form, take)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 failure = self._explain(error, url)
                 if isinstance(failure, NotTlsError) or not _is_broken_off(error):
@@ -109,10 +119,15 @@ class Transport:
         raise failure
 
     def _follow(
-        self, url: str, accept: str, authorization: str | None, form: bytes | None
+        self,
+        url: str,
+        accept: str,
+        authorization: str | None,
+        form: bytes | None,
+        take: Callable[[Any], None] | None,
     ) -> Response:
         for _ in range(_REDIRECTS + 1):
-            response = self._exchange(url, accept, authorization, form)
+            response = self._exchange(url, accept, authorization, form, take)
             location = response.headers.get("Location")
             if response.status not in (301, 302, 303, 307, 308) or not location or form:
                 return response
@@ -123,7 +138,12 @@ class Transport:
         raise ImageError(f"{_host(url)} redirects in a circle")
 
     def _exchange(
-        self, url: str, accept: str, authorization: str | None, form: bytes | None
+        self,
+        url: str,
+        accept: str,
+        authorization: str | None,
+        form: bytes | None,
+        take: Callable[[Any], None] | None,
     ) -> Response:
         host = _host(url)
         here = is_loopback(host)
@@ -137,6 +157,9 @@ class Transport:
         request = urllib.request.Request(url, data=form, headers=headers)
         opener = self._direct if here else self._proxied
         with opener.open(request, timeout=self.remaining(host)) as reply:
+            if take is not None and reply.status == 200:
+                take(_Timed(reply, lambda: self.remaining(host)))
+                return Response(status=200, headers=reply.headers, body=b"")
             body = self._read(reply, host)
             return Response(status=reply.status, headers=reply.headers, body=body)
 
@@ -183,6 +206,19 @@ class Transport:
             f"{host} did not answer within {self._timeout:g} s",
             cure="Check the network and the proxy variables (HTTPS_PROXY, NO_PROXY), or try again.",
         )
+
+
+@frozen
+class _Timed:
+    """A body that is read as long as there is time."""
+
+    reply: Any
+    remaining: Callable[[], float]
+
+    def read(self, size: int = -1) -> bytes:
+        self.remaining()
+        data: bytes = self.reply.read(size)
+        return data
 
 
 def _build_opener(

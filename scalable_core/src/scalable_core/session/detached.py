@@ -164,6 +164,7 @@ def prepare(plan: Plan, workflow: Path, *, host: PluginHost) -> tuple[str, Parce
     """
     if not host.can("start_driver", plan.target.provider):
         raise _no_driver(plan)
+    _check_image(plan)
     home = Path(plan.manifest).parent
     place = _place(plan, here=plan.target.provider == "local")
     parcel = pack(home, home / ".scalable" / "detached" / ".bundles")
@@ -177,6 +178,21 @@ def driver_secrets(plan: Plan) -> Mapping[str, str]:
     text = Path(plan.manifest).read_text(encoding="utf-8")
     names = {*_VARIABLE.findall(text), *_SETTINGS} & os.environ.keys()
     return {**{name: os.environ[name] for name in sorted(names)}, **worker_secrets(plan)}
+
+
+def _check_image(plan: Plan) -> None:
+    """Refuse a driver in an image with Python alone, which has nobody who would bring it packages.
+
+    Raises:
+        UsageError: The driver's image would be one.
+    """
+    first = next((group for group in plan.groups if group.image), None)
+    named = getattr(plan.target.options, "driver_image", None)
+    if plan.target.provider != "local" and first and first.environment and named is None:
+        raise UsageError(
+            f"the driver of a detached run needs an image with scalable, and {first.image} has Python alone",
+            cure=f"name one with driver_image in target {plan.target.name!r}; the workers need none",
+        )
 
 
 def _no_driver(plan: Plan) -> UsageError:

@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 
 from scalable_core.errors import ScalableError
 from scalable_core.plugins import PluginHost
+from scalable_core.session.images import image_problems
 from scalable_core.session.planning import make_plan, pin_images
 from scalable_core.session.running import find_running, hourly_of, open_project
 from scalable_core.session.storage import is_remote, open_storage
@@ -106,6 +107,7 @@ def _images(plan: Plan, host: PluginHost) -> Iterator[Check]:
             continue
         assert pinned.resolved is not None
         yield Check(name="image", detail=f"{group.name}: {pinned.resolved.pinned}")
+        yield from map(_check, image_problems(evolve(alone, groups=(pinned,))))
 
 
 def _preflight(plan: Plan, host: PluginHost) -> Iterator[Check]:

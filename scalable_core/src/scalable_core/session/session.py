@@ -15,12 +15,11 @@ from scalable_core.plan import plan_document
 from scalable_core.plugins import PluginHost
 from scalable_core.records import RunFolder
 from scalable_core.records.folder import now
-from scalable_core.session import invocation, mirror
+from scalable_core.session import images, invocation, mirror, packing
 from scalable_core.session.artifacts import RunArtifacts
 from scalable_core.session.choosing import chosen_plan
 from scalable_core.session.draining import drain
 from scalable_core.session.ending import Tee, first_line, open_sessions, status_of, summarise_run
-from scalable_core.session.packing import pack_for
 from scalable_core.session.planning import failures, load, make_plan, pin_images
 from scalable_core.session.progress import read_progress
 from scalable_core.session.recorder import Recorder
@@ -76,7 +75,7 @@ class ScalableSession:
         self._budget: float | None = None
         self._last = Progress()
         self._closed = False
-        self._environment = functools.cache(lambda: pack_for(self._plan, say=self._say))
+        self._environment = functools.cache(lambda: packing.pack_for(self._plan, say=self._say))
 
     @classmethod
     def from_yaml(
@@ -214,7 +213,7 @@ class ScalableSession:
         if any(group.image and not group.resolved for group in plan.groups):
             self._plan = plan = pin_images(plan, host=self._host)
         context = mirror.for_provision(plan, self._host, self._context(), eager=eager)
-        problems = self._host.preflight(plan, context)
+        problems = [*images.image_problems(plan), *self._host.preflight(plan, context)]
         for problem in problems:
             if problem.severity != "info":
                 self._say("problem", str(problem), severity=problem.severity)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import frozen
 
 
@@ -34,6 +36,8 @@ class ResolvedImage:
         platforms: Such as ``linux/amd64``; of an index all of them.
         size: Compressed bytes of the wanted platform's layers and config; None when unknown.
         media_type: Media type of the manifest or index.
+        versions: Of ``python`` (as 3.11), ``dask``, ``distributed`` and ``cloudpickle`` in it, those that the
+            answering side knows; workers are compared once more when they start.
         provider: The plugin that answered; ``oci`` for the core's own resolver.
     """
 
@@ -43,4 +47,5 @@ class ResolvedImage:
     platforms: tuple[str, ...] = ()
     size: int | None = None
     media_type: str | None = None
+    versions: Mapping[str, str] = {}
     provider: str
