@@ -95,10 +95,15 @@ def local_google(server: Service, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def google(local_google: Testbed, monkeypatch: pytest.MonkeyPatch) -> Testbed:
-    """The local Google Cloud, with nothing in it, as the one that this process means."""
+def google(local_google: Testbed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Testbed]:
+    """The local Google Cloud, with nothing in it, as the one that this process means.
+
+    Whatever a test does, no rule lets the whole world in.
+    """
     local_google.tell("reset")
     for name, value in local_google.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("scalable_gcp.cloud.FIRST_PAUSE", 0.05)
-    return local_google
+    yield local_google
+    rules = [call["body"] for call in local_google.get("calls") if "/firewalls" in call["path"]]
+    assert not any("0.0.0.0/0" in rule["sourceRanges"] for rule in rules if rule)

@@ -302,6 +302,20 @@ def test_a_fleet_without_a_driver_removes_what_bills_by_itself(google, start, tm
     assert left(google) == NOTHING
 
 
+@pytest.mark.slow
+def test_pools_whose_scheduler_is_lost_end_by_themselves(google, start):
+    """Nobody drives: workers that start anew and find no scheduler delete their pool."""
+    fleet = start(2, transport="vpc", limits=Limits(join=25.0))
+    with Client(fleet) as client:
+        client.wait_for_workers(2, timeout=90)
+    for task in fleet._tasks:
+        fleet.loop.add_callback(task.cancel)
+    fleet.loop.add_callback(fleet.crew.ending.set)
+    google.tell("kill", id=next(i for i in google.state["instances"] if "scheduler" in i))
+
+    wait_until(lambda: not left(google)["pools"], timeout=120)
+
+
 def test_logs_are_those_of_the_member(google, start):
     """The scheduler's from its machine, the workers' from their pool."""
     fleet = start(1, transport="vpc")

@@ -17,7 +17,7 @@ SOLAR = Path(__file__).parents[2] / "examples" / "solar"
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("transport", ["vpc"])
+@pytest.mark.parametrize("transport", ["vpc", "relay"])
 def test_the_solar_example_runs_on_its_gcp_target(google, gcs, tmp_path, transport):
     """Only the target changes: adaptive workers on Cloud Run, results in Cloud Storage, nothing left behind."""
     image = "us-docker.pkg.dev/my-project/solar/solar:1.0"

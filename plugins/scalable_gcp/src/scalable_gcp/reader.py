@@ -17,6 +17,7 @@ import base64  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import random  # noqa: E402
+import threading  # noqa: E402
 import time  # noqa: E402
 import urllib.error  # noqa: E402
 import urllib.request  # noqa: E402
@@ -25,7 +26,7 @@ from typing import Any  # noqa: E402
 
 _documents: dict[str, str] = {}
 _parts: list[str] = []
-_state = {"version": 1, "absent": 0}
+_state = {"version": 1, "absent": 0, "watched": 0}
 
 
 def read(key: str) -> str | None:
@@ -34,6 +35,9 @@ def read(key: str) -> str | None:
         try:
             while _read_version():
                 pass
+            if "run" in _documents and not _state["watched"]:
+                _state["watched"] = 1
+                threading.Thread(target=_end_unless_joined, daemon=True).start()
         except Exception as error:  # it may not be allowed yet, or not now
             sys.stderr.write(f"the documents in {PLACE} cannot be read yet: {error}\n")
         if key not in _documents:  # many members ask
@@ -84,6 +88,13 @@ def _read_version() -> bool:
         _parts.clear()
     _state["version"] = number + 1
     return True
+
+
+def _end_unless_joined() -> None:
+    """Delete the pool if the scheduler cannot be reached in time: Cloud Run would go on with it for ever."""
+    time.sleep(0.9 * json.loads(_documents["run"])["limits"]["join"])
+    if "scalable_core.member" not in sys.modules:  # that is what the scheduler gives
+        _end_pool()
 
 
 def _end_pool() -> None:
