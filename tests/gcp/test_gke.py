@@ -138,8 +138,8 @@ def test_a_token_that_is_refused_is_fetched_anew_once(gke, authenticator, monkey
     monkeypatch.setattr(client, "access_token", access_token)
 
     assert api.get("/api")["kind"] == "APIVersions"
-    assert authenticator.asked[-1] == USER
-    assert len(authenticator.asked) == 2
+    assert tokens == ["stale", "driver"]
+    assert authenticator.asked[0] == "HTTP Error 400: Bad Request"
 
 
 def test_without_credentials_there_is_one_sentence(monkeypatch):

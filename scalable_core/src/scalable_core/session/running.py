@@ -42,18 +42,7 @@ PATIENCE = 30.0
 #: Seconds that a run on this machine has to end by itself once it is told to.
 _GRACE = 60.0
 #: Options that say where a target's things are.
-_PLACE = (
-    "region",
-    "profile",
-    "project_id",
-    "location",
-    "zone",
-    "cluster",
-    "endpoint",
-    "namespace",
-    "context",
-    "kubeconfig",
-)
+_PLACE = "region profile project_id location zone cluster endpoint namespace context kubeconfig".split()
 
 
 @frozen(kw_only=True)
