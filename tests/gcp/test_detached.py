@@ -197,6 +197,34 @@ def test_another_machine_ends_a_run_and_a_third_run_does_the_rest(study, transpo
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("transport", ["vpc", "relay"])
+def test_a_run_whose_scheduler_is_lost_says_so_and_is_resumed_from_what_it_has_kept(
+    study, transport
+):
+    """Attached: the machine with the scheduler, and the relay, goes in the middle."""
+    study = study(transport)
+    words = [SCALABLE, "run", "--yes", "--", "60", "0.3"]
+    running = subprocess.Popen(
+        words, cwd=study.here, env=study.environment, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    await_that(lambda: "computed 9" in study.logs(), study.logs)
+    victim = next(name for name in study.google.state["instances"] if "-scheduler-" in name)
+    study.google.tell("kill", id=victim)
+    said, _ = running.communicate(timeout=200)
+
+    assert running.returncode not in (0, 2), said
+    assert "the scheduler is lost" in said
+    assert not study.left
+    (run,) = [each.name for each in (study.here / ".scalable" / "runs").iterdir()]
+    study.scalable("run", "--resume", run, "--yes", cwd=study.here)
+    last = json.loads(study.scalable("report", "--json", cwd=study.here))
+    assert last["counts"]["cached"] >= 5
+    assert last["counts"]["run"] + last["counts"]["cached"] == 60
+    assert not study.left
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["single", "relay"])
 def test_what_a_killed_driver_leaves_ends_by_itself_or_by_down(study, transport):
     """Of a job nothing is left that is paid for, and of a machine nothing at all; `down` finds the rest."""
