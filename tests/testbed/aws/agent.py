@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import venv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,7 +207,7 @@ class Agent(threading.Thread):
             own.mkdir()
             with running.log.open("wb") as log:
                 running.process = subprocess.Popen(
-                    [sys.executable if command[0] == "python" else command[0], *command[1:]],
+                    [self._program(command[0], container["image"]), *command[1:]],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -215,6 +216,17 @@ class Agent(threading.Thread):
                     start_new_session=True,
                 )
         ecs.advance(task, "RUNNING")
+
+    def _program(self, name: str, image: str) -> str:
+        """Return what a name means in an image: ``plain-python`` has Python without packages."""
+        if name != "python":
+            return name
+        if "plain-python" not in image:
+            return sys.executable
+        place = self.folder / "plain-python"
+        if not place.exists():
+            venv.create(place, with_pip=False, symlinks=True)
+        return str(place / "bin" / "python")
 
     def _environment(self, task: Task, container: Mapping[str, Any]) -> dict[str, str]:
         return {
