@@ -1,6 +1,6 @@
-"""Direct against relay on the local Google Cloud: small calls, a dependency, results to the driver.
+"""The local Google Cloud: how fleets start, and direct against relay for small calls, dependencies, results.
 
-``--members`` sets how many workers; also told are the calls of the driver and the wall until all are there.
+``--members`` says how many workers the fleets have whose start is measured.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from distributed import Client
 from measure import Figure, report
@@ -47,34 +49,52 @@ def make_plan(members: int, transport: str) -> Plan:
     )
 
 
-def measure(testbed: Testbed, folder: Path, transport: str, members: int) -> list[Figure]:
-    """Measure one life of a fleet."""
+def start(testbed: Testbed, folder: Path, transport: str, members: int) -> tuple[Any, float, int]:
+    """Start a fleet; return it with the seconds and the requests until all of its workers are there."""
     from scalable_gcp.cloud_run import CloudRunLauncher
 
     plan = make_plan(members, transport)
     launcher = CloudRunLauncher(plan.target.options)
-    context = HookContext(project="benchmark", run=f"run-{transport}", run_dir=folder / transport)
+    run = f"run-{transport}-{members}"
+    context = HookContext(project="benchmark", run=run, run_dir=folder / run)
     began = time.monotonic()
     fleet = FleetCluster(plan, launcher, context, eager=True)
     with Client(fleet, timeout=60) as client:
-        client.wait_for_workers(members, timeout=120)
-        start, calls = time.monotonic() - began, launcher.cloud.calls
-        one, two = list(client.scheduler_info()["workers"])[:2]
-        began = time.monotonic()
-        client.gather(client.map(abs, range(1000)))
-        tasks = 1000 / (time.monotonic() - began)
-        data = client.submit(bytes, SIZE, workers=[one])
-        client.submit(len, data, workers=[one]).result()
-        began = time.monotonic()
-        client.submit(len, data, workers=[two], key="there").result()
-        dependency = SIZE / 2**20 / (time.monotonic() - began)
-        began = time.monotonic()
-        data.result()
-        gather = SIZE / 2**20 / (time.monotonic() - began)
+        client.wait_for_workers(members, timeout=240)
+        return fleet, time.monotonic() - began, launcher.cloud.calls
+
+
+def starts(testbed: Testbed, folder: Path, members: int) -> list[Figure]:
+    """Measure how a fleet of many starts; its members share a process, so that it is the driver that counts."""
+    fleet, seconds, calls = start(testbed, folder, "vpc", members)
     fleet.close()
     return [
-        Figure(f"{transport}: wall until {members} are there", start, "s", 60),
-        Figure(f"{transport}: requests until {members} are there", calls, "", 60),
+        Figure(f"wall until {members} are there", seconds, "s", 60),
+        Figure(f"requests until {members} are there", calls, "", 60),
+    ]
+
+
+def carries(testbed: Testbed, folder: Path, transport: str) -> list[Figure]:
+    """Measure what two workers exchange, and what the driver gets from them; medians of three."""
+    fleet, _, _ = start(testbed, folder, transport, 2)
+    taken: dict[str, list[float]] = {"tasks": [], "dependency": [], "gather": []}
+    with Client(fleet, timeout=60) as client:
+        one, two = list(client.scheduler_info()["workers"])[:2]
+        for turn in range(4):
+            began = time.monotonic()
+            client.gather(client.map(abs, range(turn * 1000, turn * 1000 + 1000)))
+            taken["tasks"].append(1000 / (time.monotonic() - began))
+            data = client.submit(bytes, SIZE + turn, workers=[one])
+            client.submit(len, data, workers=[one]).result()
+            began = time.monotonic()
+            client.submit(len, data, workers=[two], key=f"there-{turn}").result()
+            taken["dependency"].append(SIZE / 2**20 / (time.monotonic() - began))
+            began = time.monotonic()
+            data.result()
+            taken["gather"].append(SIZE / 2**20 / (time.monotonic() - began))
+    fleet.close()
+    tasks, dependency, gather = (statistics.median(times[1:]) for times in taken.values())
+    return [
         Figure(f"{transport}: small calls a second", tasks, "/s", 1e9),
         Figure(f"{transport}: dependency", dependency, "MiB/s", 1e9),
         Figure(f"{transport}: gather", gather, "MiB/s", 1e9),
@@ -84,15 +104,21 @@ def measure(testbed: Testbed, folder: Path, transport: str, members: int) -> lis
 def main() -> None:
     """Measure both."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--members", type=int, default=2)
+    parser.add_argument("--members", type=int, nargs="*", default=[10, 50])
     arguments = parser.parse_args()
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder, Testbed(Path(folder)) as testbed:
-        os.environ.update(testbed.environment)
-        figures = []
-        for transport in ("vpc", "relay"):
-            figures += measure(testbed, Path(folder), transport, arguments.members)
-        report(figures)
+    figures = []
+    for hive in (True, False):
+        with tempfile.TemporaryDirectory() as name, Testbed(Path(name), hive=hive) as testbed:
+            os.environ.update(testbed.environment)
+            folder = Path(name)
+            if hive:
+                for members in arguments.members:
+                    figures += starts(testbed, folder, members)
+            else:
+                for transport in ("vpc", "relay"):
+                    figures += carries(testbed, folder, transport)
+    report(figures)
 
 
 if __name__ == "__main__":

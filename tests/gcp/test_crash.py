@@ -18,6 +18,7 @@ from gcp.testbed import Testbed
 from scalable_core.plugins import PluginHost
 from scalable_core.session.running import end_run, find_running, open_project
 from scalable_gcp import release
+from scalable_gcp.policy import driver_permissions
 
 MANIFEST = """\
 version: 1
@@ -34,6 +35,15 @@ components:
 tasks:
   add: {{component: work}}
 """
+#: Methods whose permission has another name, by how they end; None for those that need none.
+PERMISSIONS = {
+    "secrets.addVersion": "secretmanager.versions.add",
+    "projects.testIamPermissions": None,
+    "serviceAccounts.testIamPermissions": None,
+    "projects.get": "resourcemanager.projects.get",
+    "entries.list": "logging.logEntries.list",
+}
+VERBS = {"insert": "create", "aggregatedList": "list", "wait": "get"}
 #: Drivers that live at one time.
 AT_ONCE = 4
 
@@ -168,3 +178,21 @@ def test_whenever_a_driver_is_killed_down_leaves_nothing(drivers):
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for done in [pool.submit(crash, drivers, number) for number in range(whole)]:
             done.result()
+
+
+def permission_of(method: str) -> str | None:
+    """The permission that a method needs."""
+    *_, resource, verb = method.split(".")
+    if f"{resource}.{verb}" in PERMISSIONS:
+        return PERMISSIONS[f"{resource}.{verb}"]
+    return f"{method.partition('.')[0]}.{resource}.{VERBS.get(verb, verb)}"
+
+
+@pytest.mark.timeout(120)
+def test_a_run_asks_for_nothing_that_the_printed_role_lacks(drivers):
+    """From the preflight to the last look."""
+    project, _ = drivers.run()
+    asked = {permission_of(method) for method in drivers.calls(project)} - {None}
+
+    assert len(asked) > 15
+    assert asked <= set(driver_permissions(public=False))

@@ -12,7 +12,7 @@ from scalable_core.cluster.launcher import MemberGroup
 from scalable_core.errors import UsageError
 from scalable_core.types import Plan, Project, Stores, Target, WorkerGroup
 from scalable_core.types.units import GIB
-from scalable_gcp import requests
+from scalable_gcp import hourly, requests
 from scalable_gcp.cloud_config import onsite_program
 from scalable_gcp.driver import check_single, driver_job
 from scalable_gcp.estimate import cost_estimate
@@ -175,3 +175,22 @@ def test_an_image_without_a_driver_is_said_with_the_cure(tmp_path):
 
     assert done.returncode == 1
     assert "the image has no driver: No module named 'scalable_gcp'; cure: install" in done.stderr
+
+
+def test_what_is_there_has_the_price_at_which_it_was_asked_for():
+    """A worker is as dear as its offer said; a job that has ended costs nothing, and a GPU is unknown."""
+    group = MemberGroup(name="model", cpus=3, memory=5 * GIB)
+    job = driver_job(
+        detached_plan(2), single_size(detached_plan(2)), words=[], labels={}, account=""
+    )
+    running = {**job, "latestCreatedExecution": {"name": "e"}}
+    ended = {**job, "latestCreatedExecution": {"name": "e", "completionTime": "2026"}}
+
+    assert hourly.of_worker("us-central1", pool(cpus=3, memory=5 * GIB)) == pytest.approx(
+        requests.hourly(group, "us-central1")
+    )
+    assert hourly.of_worker("us-central1", pool(cpus=3, memory=5 * GIB, gpus=1)) is None
+    assert hourly.of_job("us-central1", running) == pytest.approx(
+        6 * 3600 * 0.000018 + 17 * 3600 * 0.000002
+    )
+    assert hourly.of_job("us-central1", ended) == 0.0

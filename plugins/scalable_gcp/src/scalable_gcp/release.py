@@ -10,7 +10,7 @@ from typing import Any
 
 from scalable_core.cluster.ledger import Ledger
 from scalable_core.types import ClusterRecord, HookContext, ReleaseReport, Resource
-from scalable_gcp import requests
+from scalable_gcp import hourly, requests
 from scalable_gcp.cloud import CallError, Cloud, gone
 from scalable_gcp.names import DRIVER, PROJECT, RUN, driver_secret, label, stem
 from scalable_gcp.network import KIND as RULE
@@ -103,19 +103,19 @@ async def find_of_run(cloud: Cloud, project: str, run: str | None) -> list[Resou
         ),
         find_rules(cloud, stem(project, run) if run else "scalable-"),
     )
-    ours = [
-        pool for pool in (*pools, *jobs) if pool.get("labels", {}).get(PROJECT) == label(project)
-    ]
     found = [
         Resource(
             kind=MEMBER,
             id=name,
             region=cloud.region,
-            run=pool.get("labels", {}).get(RUN),
-            created=pool.get("createTime"),
+            run=each.get("labels", {}).get(RUN),
+            hourly=price(cloud.region, each),
+            created=each.get("createTime"),
         )
-        for pool in ours
-        for name in requests.names_of_pool(pool) or [pool["name"]]
+        for price, some in ((hourly.of_worker, pools), (hourly.of_job, jobs))
+        for each in some
+        if each.get("labels", {}).get(PROJECT) == label(project)
+        for name in requests.names_of_pool(each) or [each["name"]]
     ]
     found += [
         Resource(
@@ -123,6 +123,7 @@ async def find_of_run(cloud: Cloud, project: str, run: str | None) -> list[Resou
             id=requests.name_of_machine(machine),
             region=cloud.region,
             run=machine.get("labels", {}).get(RUN),
+            hourly=hourly.of_machine(cloud.region, machine),
             created=machine.get("creationTimestamp"),
         )
         for machine in machines
@@ -132,12 +133,18 @@ async def find_of_run(cloud: Cloud, project: str, run: str | None) -> list[Resou
             kind=SECRET,
             id=str(secret["name"]).rpartition("/")[2],
             run=secret.get("labels", {}).get(RUN),
+            hourly=hourly.SECRET,
         )
         for secret in secrets
     ]
     mark = f"{project}/"
     found += [
-        Resource(kind=RULE, id=rule["name"], run=rule.get("description", "").rpartition("/")[2])
+        Resource(
+            kind=RULE,
+            id=rule["name"],
+            run=rule.get("description", "").rpartition("/")[2],
+            hourly=0.0,
+        )
         for rule in rules
         if run or rule.get("description", "").startswith(mark)
     ]
