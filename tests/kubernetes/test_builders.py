@@ -108,6 +108,32 @@ def test_a_worker_gets_what_the_target_and_its_component_say():
     assert scratch["emptyDir"] == {"sizeLimit": "20Gi"}
 
 
+def test_labels_of_spot_nodes_that_are_named_are_the_only_ones():
+    """One is a selector, several are alternatives; whoever is not to be on Spot keeps off, if there is room."""
+    validate = pytest.importorskip("kubernetes_validate")
+    one = evolve(OPTIONS, spot_labels={"cloud.google.com/gke-spot": "true"})
+    two = {"eks.amazonaws.com/capacityType": "SPOT", "karpenter.sh/capacity-type": "spot"}
+    several = evolve(OPTIONS, spot_labels=two, node_selector={"kubernetes.io/arch": "arm64"})
+
+    spec = pod(order(options=one), WORKER, "analysis-0", spot=True)["spec"]
+    spot = pod(order(options=several), WORKER, "analysis-0", spot=True)
+    plain = pod(order(options=several), WORKER, "analysis-0", spot=False)
+    scheduler = pod(order(options=several), SCHEDULER, "scheduler-0", spot=False)
+
+    assert spec["nodeSelector"] == {"disk": "ssd", "cloud.google.com/gke-spot": "true"}
+    assert "affinity" not in spec
+    must = "requiredDuringSchedulingIgnoredDuringExecution"
+    terms = spot["spec"]["affinity"]["nodeAffinity"][must]["nodeSelectorTerms"]
+    assert [term["matchExpressions"][0]["key"] for term in terms] == list(two)
+    rather = "preferredDuringSchedulingIgnoredDuringExecution"
+    for each in (plain, scheduler):
+        (wish,) = each["spec"]["affinity"]["nodeAffinity"][rather]
+        none = wish["preference"]["matchExpressions"]
+        assert [(e["key"], e["operator"]) for e in none] == [(key, "NotIn") for key in two]
+        assert each["spec"]["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
+        validate.validate(each, "1.37", strict=True)
+
+
 def test_the_scheduler_stays_where_it_is():
     """On no Spot node, without the workers' identity, and nobody moves it."""
     document = pod(order(), SCHEDULER, "scheduler-0", spot=False)

@@ -224,16 +224,15 @@ def plan_of(make_plan, **more):
 
 def test_a_current_schema_takes_the_job(make_plan):
     """Strictly; with one try, an end for everything, and no secret in it."""
-    import kubernetes_validate
-
+    validate = pytest.importorskip("kubernetes_validate")
     plan = plan_of(make_plan, max_lifetime=3600.0, annotations={"note": "a"}, priority_class="low")
     options = plan.target.options
 
     job = driver.job(plan, SCENE, options, BUNDLE, ("TOKEN",), {"spec": {"hostname": "x"}})
 
-    kubernetes_validate.validate(job, "1.37", strict=True)
+    validate.validate(job, "1.37", strict=True)
     secret = driver.secret(SCENE, {"TOKEN": "swordfish"})
-    kubernetes_validate.validate(secret, "1.37", strict=True)
+    validate.validate(secret, "1.37", strict=True)
     assert (job["spec"]["backoffLimit"], job["spec"]["activeDeadlineSeconds"]) == (0, 3780)
     pod = job["spec"]["template"]
     assert (

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Labels that all nodes have, for what is said of machines.
 ARCHITECTURE, INSTANCE_TYPE = "kubernetes.io/arch", "node.kubernetes.io/instance-type"
+#: Spot nodes of managed groups, and of Karpenter. They have no taint, so others are asked to keep off.
+SPOT = {"eks.amazonaws.com/capacityType": "SPOT", "karpenter.sh/capacity-type": "spot"}
 #: What the kit finds in options that this plugin has looked at before.
 _LOOKED_AT = {"W1303", "E1303", "E1304", "W1305", "E1306"}
 #: The kit's names of options that have another name here.
@@ -38,11 +40,7 @@ _NAMES = {"env": "environment", "labels": "tags"}
 
 
 def pod_options(options: EksOptions) -> KubernetesOptions:
-    """Return what a target says of its pods, in the words of the kit.
-
-    Both spellings of Spot nodes are the kit's: ``eks.amazonaws.com/capacityType`` of managed groups, and
-    ``karpenter.sh/capacity-type``.
-    """
+    """Return what a target says of its pods, in the words of the kit."""
     machines = {ARCHITECTURE: "arm64" if options.architecture == "arm64" else "amd64"}
     if options.instance_type is not None:
         machines[INSTANCE_TYPE] = options.instance_type
@@ -57,6 +55,7 @@ def pod_options(options: EksOptions) -> KubernetesOptions:
         min_workers=options.min_workers,
         adaptive=options.adaptive,
         spot=capacity != "on-demand",
+        spot_labels=SPOT,
         spot_fallback=capacity == "spot_with_fallback",
         worker_service_account=options.worker_service_account,
         driver_service_account=options.driver_service_account,

@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 
 #: The label that nodes of a machine type have.
 MACHINE_TYPE = "node.kubernetes.io/instance-type"
+#: Spot nodes; those of Autopilot have a taint of the same name, and others may.
+SPOT = {"cloud.google.com/gke-spot": "true"}
 #: What the kit finds in options that this plugin has looked at before.
 _LOOKED_AT = {"W1303", "E1303", "E1304", "W1305"}
 
 
 def pod_options(options: GkeOptions) -> KubernetesOptions:
-    """Return what a target says of its pods, in the words of the kit, which knows GKE's Spot nodes.
+    """Return what a target says of its pods, in the words of the kit.
 
     Without a machine type the nodes are Autopilot's, as in the estimate: what a pod does not ask for, it does
     not get there.
@@ -62,6 +64,7 @@ def pod_options(options: GkeOptions) -> KubernetesOptions:
         min_workers=options.min_workers,
         adaptive=options.adaptive,
         spot=options.spot,
+        spot_labels=SPOT,
         worker_service_account=options.worker_service_account,
         driver_service_account=options.driver_service_account,
         driver_image=options.driver_image,

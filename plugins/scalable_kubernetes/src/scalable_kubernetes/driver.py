@@ -17,6 +17,7 @@ from scalable_kubernetes.api import Api, ApiError
 from scalable_kubernetes.builders import DRIVER, GROUP, MEMBER, Document, Scene
 from scalable_kubernetes.merge import merge_template
 from scalable_kubernetes.options import KubernetesOptions
+from scalable_kubernetes.placement import place_other
 from scalable_kubernetes.pods import (
     CONTAINER,
     DRIVER_CPUS,
@@ -221,6 +222,7 @@ def pod(
         "terminationGracePeriodSeconds": GRACE,
         "containers": [container],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
+        **place_other(options),
     }
     if options.driver_service_account is not None:
         spec["serviceAccountName"] = options.driver_service_account

@@ -8,6 +8,7 @@ from typing import Any
 
 from scalable_core.cluster.launcher import FailureKind, Member, State
 from scalable_kubernetes.builders import GROUP, Document
+from scalable_kubernetes.placement import CAPACITY
 from scalable_kubernetes.pods import CONTAINER
 
 #: Why a container waits that will never run; the image's own fault, or its name's.
@@ -197,5 +198,4 @@ def _image_words(waiting: Mapping[str, Any], said: str | None) -> str:
 
 
 def _capacity(pod: Document) -> Any:
-    terms = str(pod["spec"].get("affinity", {}).get("nodeAffinity", {}))
-    return "spot" if "gke-spot" in terms else "on-demand"
+    return pod["metadata"].get("annotations", {}).get(CAPACITY, "on-demand")

@@ -65,6 +65,10 @@ class KubernetesOptions:
     spot: bool = option(
         default=False, help="Places workers on Spot nodes, as GKE and EKS label them."
     )
+    spot_labels: Mapping[str, str] = option(
+        factory=dict,
+        help="Labels of Spot nodes, any of which will do; those of GKE, EKS, Karpenter and AKS when left out.",
+    )
     spot_fallback: bool = option(
         default=True, help="Places workers on other nodes where there is no Spot node for them."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve, frozen
@@ -21,6 +21,7 @@ from scalable_kubernetes.builders import (
 from scalable_kubernetes.merge import merge_template
 from scalable_kubernetes.mounts import mount_volumes
 from scalable_kubernetes.options import KubernetesOptions
+from scalable_kubernetes.placement import CAPACITY, place_other, place_worker
 
 #: The name of our own container; others in a pod are a template's, or a mesh's.
 CONTAINER = "member"
@@ -32,15 +33,6 @@ SCHEDULER_CPUS, SCHEDULER_MEMORY = 1.0, 4 * GIB
 DRIVER_CPUS, DRIVER_MEMORY = 2.0, 8 * GIB
 #: Seconds between the end of a member's own time and the hard end of its pod.
 MARGIN = 60.0
-
-#: Labels of Spot nodes on each cloud, and the taints that such nodes may have.
-SPOT_LABELS = {
-    "cloud.google.com/gke-spot": "true",
-    "eks.amazonaws.com/capacityType": "SPOT",
-    "karpenter.sh/capacity-type": "spot",
-    "kubernetes.azure.com/scalesetpriority": "spot",
-}
-SPOT_TAINTS = ("cloud.google.com/gke-spot", "kubernetes.azure.com/scalesetpriority")
 
 #: How a member reads its documents: files of a Secret, and what only its own pod knows.
 READER = """\
@@ -93,7 +85,8 @@ def pod(order: Order, group: MemberGroup, member: str, *, spot: bool) -> Documen
     worker = group.role == "worker"
     labels = {GROUP: label_value(group.name), MEMBER: member}
     meta = scene.meta(member, **labels)
-    meta["annotations"] = {**options.annotations, **({} if worker else KEPT)}
+    ours = {CAPACITY: "spot"} if spot and worker else {} if worker else KEPT
+    meta["annotations"] = {**options.annotations, **ours}
     volumes, mounts = mount_volumes(group.mounts, options.volumes)
     documents = {"name": "documents", "secret": {"secretName": scene.name, "defaultMode": 0o444}}
     scratch = {"name": "scratch", "emptyDir": {"sizeLimit": _scratch(group, options)}}
@@ -120,7 +113,7 @@ def pod(order: Order, group: MemberGroup, member: str, *, spot: bool) -> Documen
         "containers": [container],
         "volumes": [documents, scratch, *volumes],
         **_account(options, worker),
-        **_placement(options, worker, spot),
+        **(place_worker(options, spot=spot) if worker else place_other(options)),
     }
     document = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
     return merge_template(document, order.template, CONTAINER)
@@ -190,45 +183,3 @@ def _account(options: KubernetesOptions, worker: bool) -> Document:
     if options.priority_class is not None:
         spec["priorityClassName"] = options.priority_class
     return spec
-
-
-def _placement(options: KubernetesOptions, worker: bool, spot: bool) -> Document:
-    if not worker:
-        return {}
-    tolerations = [dict(each) for each in options.tolerations]
-    affinity = dict(options.affinity)
-    if spot:
-        tolerations += [
-            {"key": key, "operator": "Equal", "value": SPOT_LABELS[key], "effect": "NoSchedule"}
-            for key in SPOT_TAINTS
-        ]
-        affinity = _on_spot(affinity)
-    found = {
-        "nodeSelector": dict(options.node_selector),
-        "tolerations": tolerations,
-        "affinity": affinity,
-    }
-    return {key: value for key, value in found.items() if value}
-
-
-def _on_spot(affinity: Mapping[str, Any]) -> Document:
-    """Return an affinity that also wants a Spot node, whichever cloud's label it has.
-
-    Terms are alternatives, so each of the target's own is joined with each label.
-    """
-    key = "requiredDuringSchedulingIgnoredDuringExecution"
-    node = dict(affinity.get("nodeAffinity", {}))
-    terms: Sequence[Mapping[str, Any]] = node.get(key, {}).get("nodeSelectorTerms") or [{}]
-    joined = [
-        {
-            **term,
-            "matchExpressions": [
-                *term.get("matchExpressions", []),
-                {"key": label, "operator": "In", "values": [value]},
-            ],
-        }
-        for term in terms
-        for label, value in SPOT_LABELS.items()
-    ]
-    node[key] = {"nodeSelectorTerms": joined}
-    return {**affinity, "nodeAffinity": node}
