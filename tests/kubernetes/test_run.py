@@ -136,6 +136,24 @@ def test_a_run_is_looked_at_run_read_and_leaves_nothing(folder, kubernetes, name
         driver.wait()
 
 
+@pytest.mark.slow
+def test_pods_without_an_image_get_the_packages_of_this_environment(
+    folder, image, kubernetes, namespace
+):
+    """Scheduler and workers start in a Python without any."""
+    manifest = folder / "scalable.yaml"
+    plain = image.replace(image.split("/")[-1], "plain-python:1")
+    text = manifest.read_text().replace(f"    image: {image}", f"    base_image: {plain}")
+    manifest.write_text(text)
+
+    said = scalable("run", "--target", "there", "--yes", cwd=folder)
+
+    assert "RESULT 30" in said
+    (events,) = (folder / ".scalable" / "runs").glob("*/events.jsonl")
+    assert "packages of this environment go to workers without an image" in events.read_text()
+    assert kubernetes.pods(namespace) == []
+
+
 def test_logs_are_followed_until_the_run_ends(folder, kubernetes, namespace):
     """What is written later comes too, and the command ends with the last pod."""
     (folder / "stay").touch()

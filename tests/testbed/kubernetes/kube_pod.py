@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,15 @@ class Pod:
             time.sleep(RETRY)
         return False
 
+    def _programs(self) -> Path:
+        """Return where the image has Python; ``plain-python`` has one without packages."""
+        if "plain-python" not in self._container["image"]:
+            return Path(sys.executable).parent
+        venv.create(self.folder / "plain-python", with_pip=False, symlinks=True)
+        return self.folder / "plain-python" / "bin"
+
     def _environ(self, mounts: dict[str, str]) -> dict[str, str]:
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        path = os.pathsep.join([str(self._programs()), os.environ.get("PATH", "")])
         environ = {"PATH": path, "HOME": str(self.folder), "HOSTNAME": self.name}
         host, _, port = self._api.server.partition("://")[2].partition(":")
         if SERVICE_ACCOUNT in mounts:
