@@ -45,7 +45,7 @@ def crash_full(session: nox.Session) -> None:
     """Kill drivers on the local AWS after each call, with members that are processes."""
     install_workspace(session, *group("test"))
     session.env["SCALABLE_CRASH"] = "processes"
-    session.run("pytest", "-m", "slow", "tests/aws/test_fargate_crash.py", *session.posargs)
+    session.run("pytest", "tests/aws/test_fargate_crash.py", *session.posargs)
 
 
 @nox.session(python="3.11", default=False)

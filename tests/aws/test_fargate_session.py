@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -55,6 +56,29 @@ if __name__ == "__main__":
             time.sleep(600)
 """
 
+#: Its first calls are done when it says that it is here; the others wait.
+STEPS = """\
+import time
+from pathlib import Path
+from scalable import ScalableSession
+
+FOLDER = Path(__file__).parent
+
+def simulate(x, folder):
+    with open(f"{folder}/started", "a") as file:
+        file.write(f"{x}\\n")
+    while x > 3 and not Path(folder, "go").exists():
+        time.sleep(0.1)
+    return 2 * x
+
+if __name__ == "__main__":
+    with ScalableSession.from_yaml(FOLDER / "scalable.yaml") as client:
+        first = client.gather(client.map(simulate, range(4), folder=str(FOLDER), task="simulate"))
+        rest = client.map(simulate, range(4, 6), folder=str(FOLDER), task="simulate")
+        (FOLDER / "here").touch()
+        print("RESULTS", first + client.gather(rest))
+"""
+
 
 @pytest.fixture
 def project(real_bed, become, tmp_path, monkeypatch) -> Path:
@@ -81,6 +105,15 @@ def command(*words: str) -> list[str]:
 def scalable(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the project's folder."""
     return subprocess.run(command(*words), cwd=project, capture_output=True, text=True, timeout=240)
+
+
+def wait_for(path: Path, driver: subprocess.Popen[bytes]) -> None:
+    """Wait until a driver has made a file."""
+    end = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < end:
+        assert driver.poll() is None, (path.parent / "out").read_text()
+        time.sleep(0.1)
+    assert path.exists(), (path.parent / "out").read_text()
 
 
 def objects(bed, project: Path) -> list[str]:
@@ -137,10 +170,7 @@ def test_another_machine_ends_a_run_whose_driver_and_folder_are_gone(real_bed, p
             command("run", "--target", "aws", "--yes"), cwd=project, stdout=out, stderr=out
         )
         try:
-            end = time.monotonic() + 120
-            while not (project / "here").exists() and time.monotonic() < end:
-                assert driver.poll() is None, (project / "out").read_text()
-                time.sleep(0.1)
+            wait_for(project / "here", driver)
         finally:
             driver.send_signal(signal.SIGKILL)
             driver.wait()
@@ -154,5 +184,82 @@ def test_another_machine_ends_a_run_whose_driver_and_folder_are_gone(real_bed, p
     ended = scalable(project, "down", "--all", "--yes")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert real_bed.tasks(f"scalable-{project.name}") == []
+    status = json.loads(scalable(project, "status", "--json", "--target", "aws").stdout)
+    assert status["runs"] == []
+
+
+def test_a_run_is_resumed_whose_scheduler_was_lost(real_bed, project):
+    """It ends with one sentence and leaves nothing; what was finished is not computed again."""
+    text = (project / "scalable.yaml").read_text()
+    (project / "scalable.yaml").write_text(
+        text.replace("component: physics}", "component: physics, cache: true}")
+    )
+    (project / "workflow.py").write_text(STEPS)
+    with (project / "out").open("wb") as out:
+        driver = subprocess.Popen(
+            command("run", "--target", "aws", "--yes"), cwd=project, stdout=out, stderr=out
+        )
+    wait_for(project / "here", driver)
+    tasks = real_bed.tasks(f"scalable-{project.name}")
+    roles = {t["overrides"]["containerOverrides"][0]["command"][0]: t["taskArn"] for t in tasks}
+    real_bed.tell("kill", {"tasks": [roles["scheduler"]]})
+    assert driver.wait(180) not in (0, None)
+    said = (project / "out").read_text()
+    assert "the scheduler is lost, and the run with it: scheduler-0 ended" in said
+    assert "RuntimeError" not in said, said
+    assert real_bed.tasks(f"scalable-{project.name}") == []
+    status = json.loads(scalable(project, "status", "--json", "--target", "aws").stdout)
+    assert status["runs"] == []
+
+    (project / "go").touch()
+    (run,) = (project / ".scalable" / "runs").iterdir()
+    again = scalable(project, "run", "--resume", run.name, "--yes")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "RESULTS [0, 2, 4, 6, 8, 10]" in again.stdout
+    started = (project / "started").read_text().split()
+    assert [started.count(str(x)) for x in range(4)] == [1] * 4
+
+
+def test_what_the_printed_policy_allows_is_enough_for_a_whole_run(real_bed, project):
+    """Users with it and no more start, look, read logs and remove; tasks with no more than their roles work."""
+    printed = scalable(project, "doctor", "--target", "aws", "--print-policy").stdout
+    key = os.environ["AWS_ACCESS_KEY_ID"]
+    real_bed.tell("permits", {key: json.loads(printed)})
+    before = len(real_bed.get("calls"))
+    try:
+        for words in (
+            ["doctor", "--target", "aws"],
+            ["run", "--target", "aws", "--yes"],
+            ["status", "--target", "aws"],
+            ["logs"],
+            ["down", "--all", "--standing", "--yes"],
+        ):
+            done = scalable(project, *words)
+            assert done.returncode == 0, (words, done.stdout + done.stderr)
+    finally:
+        real_bed.tell("permits", {})
+
+    calls = real_bed.get("calls")[before:]
+    assert {call["key"][:4] for call in calls} >= {"AKIA", "ASIA"}
+    refused = [
+        (call["service"], call["action"]) for call in calls if call["status"] in (0, 403, 500)
+    ]
+    assert refused == []
+
+
+def test_a_permission_that_lacks_is_named_and_nothing_is_left(real_bed, project):
+    """The same policy without one of its statements is not enough."""
+    printed = scalable(project, "doctor", "--target", "aws", "--print-policy").stdout
+    policy = json.loads(printed)
+    policy["Statement"] = [each for each in policy["Statement"] if each["Sid"] != "StartTasks"]
+    real_bed.tell("permits", {os.environ["AWS_ACCESS_KEY_ID"]: policy})
+    try:
+        done = scalable(project, "run", "--target", "aws", "--yes")
+    finally:
+        real_bed.tell("permits", {})
+
+    assert done.returncode != 0
+    assert "ecs:RunTask" in done.stderr
+    assert "Traceback" not in done.stderr
     status = json.loads(scalable(project, "status", "--json", "--target", "aws").stdout)
     assert status["runs"] == []

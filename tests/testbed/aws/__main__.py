@@ -25,10 +25,11 @@ def main() -> None:
     words.add_argument("--pull", type=float, default=0.2, help="seconds until the process starts")
     words.add_argument("--teardown", type=float, default=0.2, help="seconds until STOPPED")
     words.add_argument("--hive", action="store_true", help="all members in one process")
+    words.add_argument("--apart", action="store_true", help="a group of users for each member")
     given = words.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="local-aws-"))
     clock = Clock(given.provision, given.pull, given.teardown)
-    aws = LocalAws(folder.absolute(), given.port, clock, hive=given.hive)
+    aws = LocalAws(folder.absolute(), given.port, clock, hive=given.hive, apart=given.apart)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=aws._server.shutdown).start())
     print(f"export AWS_ENDPOINT_URL={aws.url}")

@@ -55,6 +55,12 @@ class Running:
     log: Path = field(default_factory=Path)
 
 
+def group_of(address: str) -> int:
+    """Return the id of the group of users whose processes are those of the task with an address."""
+    *_, third, last = map(int, address.split("."))
+    return 20000 + 256 * third + last
+
+
 class Agent(threading.Thread):
     """Looks at all tasks again and again.
 
@@ -63,11 +69,16 @@ class Agent(threading.Thread):
         url: Of the server.
         clock: How long things take.
         hive: Where members are, many in one process; each is a process of its own when None.
+        apart: The processes of each task have a group of users of their own, see `group_of`: a firewall can
+            tell them apart. Needs root.
     """
 
-    def __init__(self, folder: Path, url: str, clock: Clock, hive: Hive | None) -> None:
+    def __init__(
+        self, folder: Path, url: str, clock: Clock, hive: Hive | None, *, apart: bool = False
+    ) -> None:
         super().__init__(name="agent", daemon=True)
         self.folder, self.url, self.clock, self.hive = folder, url, clock, hive
+        self.apart = apart
         self.known: dict[str, Running] = {}
         self._over = threading.Event()
         self._pumped = 0.0
@@ -214,6 +225,9 @@ class Agent(threading.Thread):
                     cwd=own,
                     env=self._environment(task, container),
                     start_new_session=True,
+                    group=group_of(ecs.interface(task)["privateIPv4Address"])
+                    if self.apart
+                    else None,
                 )
         ecs.advance(task, "RUNNING")
 
@@ -241,6 +255,7 @@ class Agent(threading.Thread):
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self.url}/testbed/credentials/{task.id}",
             "ECS_CONTAINER_METADATA_URI_V4": f"{self.url}/testbed/metadata/{task.id}",
             "SCALABLE_HASTE": "0.1",
+            **{name: value for name, value in os.environ.items() if name.startswith("DASK_")},
             **{each["name"]: each["value"] for each in container.get("environment", [])},
         }
 

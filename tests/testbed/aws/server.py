@@ -7,6 +7,7 @@ What AWS does not have is below ``/testbed/``:
     POST capacity             {"FARGATE_SPOT": 3}: so many tasks at one time; an empty object for no limits
     POST quotas               {"L-3032A538": 6}: all quotas that there are, by code
     POST denied               ["ecs:RunTask", ...]: what simulations say that nobody may do
+    POST permits              {"AKIA...": policy}: all that users may do, and tasks what their roles allow
     POST interrupt            {"tasks": [arn, ...], "code": "SpotInterruption"}: what Spot does to them
     POST notice               {"instances": [id, ...]}: what Spot tells machines beforehand
     POST kill                 {"tasks": [arn, ...]}: what too little memory does to them
@@ -16,7 +17,9 @@ What AWS does not have is below ``/testbed/``:
                               been carried out, before it is answered; with "at": "ecs:RunTask" only
                               such calls count
     POST eks                  {"name": ..., "endpoint": ..., "ca": ...}: what answers for a cluster of EKS
-    GET  victims              user to the call after which its driver was killed
+    GET  victims              user to the call after which its driver was killed, and its number among its like
+    GET  clock                seconds that tasks take to begin and to end
+    POST clock                {"provision": 0, "pull": 0, "teardown": 0}: others from now on
     GET  processes            ids of the members that are processes
     GET  metadata/<task>      what a container of a task asks about itself
     GET  credentials/<task>   those of a task's role
@@ -24,6 +27,7 @@ What AWS does not have is below ``/testbed/``:
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -47,7 +51,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from aws import account, ecs, machines, registry
+from aws import account, ecs, machines, permits, registry
 from scalable_core.testing import Hive
 
 #: Bodies of S3 are data; so much of them is noted.
@@ -74,13 +78,17 @@ class LocalAws:
         port: To listen on; any that is free when 0.
         clock: How long the service takes.
         hive: Members are many in one process, instead of a process each.
+        apart: As of `Agent`.
     """
 
-    def __init__(self, folder: Path, port: int, clock: Clock, *, hive: bool) -> None:
+    def __init__(
+        self, folder: Path, port: int, clock: Clock, *, hive: bool, apart: bool = False
+    ) -> None:
         self.calls: list[Call] = []
         self.faults: list[dict[str, Any]] = []
         self.assassins: list[dict[str, Any]] = []
-        self.victims: dict[str, str] = {}
+        self.policies: dict[str, list[dict[str, Any]]] = {}
+        self.victims: dict[str, tuple[str, int]] = {}
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         ecs.correct()
@@ -91,7 +99,7 @@ class LocalAws:
         )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._hive = Hive(folder / "hive.log") if hive else None
-        self.agent = Agent(folder, self.url, clock, self._hive)
+        self.agent = Agent(folder, self.url, clock, self._hive, apart=apart)
         self.machines = machines.Machines(folder, self.url)
 
     def serve(self) -> None:
@@ -130,6 +138,12 @@ class LocalAws:
         with self._lock:
             self.calls.append(call)
             fault = self._fault(call)
+        refused = self._refused(call, environ) if self.policies else None
+        if refused is not None:
+            call.status = 403
+            code = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "s3": "AccessDenied"}
+            code = code.get(call.service, "AccessDeniedException")
+            return _refuse(call, code, start, f"{call.key} {refused}")
         if fault is not None:
             time.sleep(fault.get("seconds") or 0)
             if fault.get("code"):
@@ -159,6 +173,21 @@ class LocalAws:
                 return fault
         return None
 
+    def _refused(self, call: Call, environ: dict[str, Any]) -> str | None:
+        """Return what is not allowed, if this one's policy is known."""
+        held = self.policies.get(call.key)
+        if held is None and call.key.startswith("ASIA"):
+            held = permits.statements_of_member(call.key)
+        if held is None:
+            return None
+        scope = environ["HTTP_AUTHORIZATION"].partition("Credential=")[2].split("/")
+        kept = environ["wsgi.input"]
+        body = kept.getvalue().decode("utf-8", "replace") if isinstance(kept, io.BytesIO) else ""
+        question = permits.Question(
+            call.service, call.action, scope[2], body, environ["PATH_INFO"], environ["QUERY_STRING"]
+        )
+        return permits.missing(question, held)
+
     def _strike(self, call: Call) -> None:
         """Kill a driver whose time has come."""
         with self._lock:
@@ -167,7 +196,9 @@ class LocalAws:
                 if assassin["key"] == call.key and assassin.get("at") in (None, name):
                     assassin["after"] -= 1
                     if assassin["after"] == 0:
-                        self.victims[call.key] = name
+                        alike = (call.key, call.service, call.action)
+                        done = [(c.key, c.service, c.action) for c in self.calls if c.status]
+                        self.victims[call.key] = (name, done.count(alike))
                         os.kill(assassin["pid"], signal.SIGKILL)
 
     def _control(self, path: str, environ: dict[str, Any], start: Any) -> Any:
@@ -187,6 +218,9 @@ class LocalAws:
 
     def _get_victims(self, _: str) -> Any:
         return self.victims
+
+    def _get_clock(self, _: str) -> Any:
+        return asdict(self.agent.clock)
 
     def _get_processes(self, _: str) -> Any:
         return [*self.agent.process_ids(), *self.machines.process_ids()]
@@ -234,6 +268,9 @@ class LocalAws:
         account.denied.clear()
         account.denied.update(actions)
 
+    def _post_permits(self, policies: dict[str, dict[str, Any]]) -> None:
+        self.policies = {key: policy["Statement"] for key, policy in policies.items()}
+
     def _post_clock(self, seconds: dict[str, float]) -> None:
         self.agent.clock = Clock(**seconds)
 
@@ -279,8 +316,6 @@ def _sign(environ: dict[str, Any]) -> None:
 
 def _note(environ: dict[str, Any]) -> Call:
     """Return a request as a call, and leave its body to be read again."""
-    import io
-
     size = int(environ.get("CONTENT_LENGTH") or 0)
     said = environ.get("HTTP_AUTHORIZATION", "")
     scope = said.partition("Credential=")[2].partition(",")[0].split("/")
@@ -300,19 +335,19 @@ def _note(environ: dict[str, Any]) -> Call:
     return Call(time.time(), key, service, action, text)
 
 
-def _refuse(call: Call, code: str, start: Any) -> Any:
+def _refuse(call: Call, code: str, start: Any, said: str = "as told") -> Any:
     if call.service in ("ec2", "iam", "sts"):
-        error = f"<Error><Code>{code}</Code><Message>as told</Message></Error>"
+        error = f"<Error><Code>{code}</Code><Message>{said}</Message></Error>"
         outer = "<Response><Errors>{}</Errors></Response>"
         if call.service != "ec2":
             outer = "<ErrorResponse>{}</ErrorResponse>"
         kind, text = "text/xml", outer.format(error)
     elif call.service == "s3":
         kind = "application/xml"
-        text = f"<Error><Code>{code}</Code><Message>as told</Message></Error>"
+        text = f"<Error><Code>{code}</Code><Message>{said}</Message></Error>"
     else:
         kind = "application/x-amz-json-1.1"
-        text = json.dumps({"__type": code, "message": "as told"})
+        text = json.dumps({"__type": code, "message": said})
     data = text.encode()
     start(f"{call.status} Refused", [("Content-Type", kind), ("Content-Length", str(len(data)))])
     return [data]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -28,6 +29,8 @@ class Testbed:
             words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
         environ = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         self.folder = folder
+        self._clients: dict[str, Any] = {}
+        self._turn = threading.Lock()
         with (folder / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
                 words, stdout=subprocess.PIPE, stderr=log, text=True, env=environ
@@ -83,13 +86,16 @@ class Testbed:
         """Return a client of boto3 whose calls are told apart from those of drivers."""
         import boto3
 
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="observer",
-            aws_secret_access_key="observer",
-        )
+        with self._turn:
+            if service not in self._clients:
+                self._clients[service] = boto3.client(
+                    service,
+                    endpoint_url=self.url,
+                    region_name="us-east-1",
+                    aws_access_key_id="observer",
+                    aws_secret_access_key="observer",
+                )
+            return self._clients[service]
 
     def tasks(self, cluster: str) -> list[dict[str, Any]]:
         """Return all tasks of a cluster that have not stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -324,8 +325,10 @@ class ScalableClient(LateClient):
                 gathered = await super()._gather(rest, errors=errors, **kwargs)
             except BaseException:
                 lost = {k: f for k, f in rest.items() if f.status == "finished" and kept.lacks(k)}
-                gathered = await super()._gather(lost, errors="skip", **kwargs)
-                await asyncio.to_thread(kept.keep, gathered)
+                # The reason why these cannot be had either may be that their scheduler is gone: it comes first.
+                with contextlib.suppress(OSError, RuntimeError):
+                    gathered = await super()._gather(lost, errors="skip", **kwargs)
+                    await asyncio.to_thread(kept.keep, gathered)
                 raise
             await asyncio.to_thread(kept.keep, gathered)
             values.update(gathered)
