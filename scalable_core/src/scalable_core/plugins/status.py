@@ -86,7 +86,9 @@ def _row(entry: Entry, loader: Loader) -> PluginStatus:
         version=entry.version,
         module=entry.value,
         schemes=tuple(e.name for e in schemes if loader.home(e) is entry),
-        conformance=read_score(entry.dist, entry.version) if entry.kind == "provider" else None,
+        conformance=read_score(entry.dist, entry.version, entry.value)
+        if entry.kind == "provider"
+        else None,
     )
 
 

@@ -83,7 +83,7 @@ def _score(name: str, *, spend: bool, as_json: bool, quiet: bool, verbose: int) 
         )
     checks = run_kit(name, spend=spend, quiet=quiet or as_json)
     card = scorecard(name, found[0].dist, found[0].version, checks)
-    keep_score(card)
+    keep_score(card, found[0].module)
     if as_json:
         show_json(card)
     else:
