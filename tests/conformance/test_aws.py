@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from aws_steps import look_often
 
-from scalable_aws import release
-from scalable_aws.fargate import FargateLauncher
 from scalable_core.testing.conformance import ClusterConformance
 
 ONE_PROCESS = "the members of this local AWS are in one process, and so share one environment"
@@ -44,9 +43,7 @@ class TestAwsClusters(ClusterConformance):
         request.cls.bed = local_aws
         give_way_out(local_aws.client("ec2"))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(FargateLauncher, "poll_interval", 0.3)
-            patch.setattr(release, "LOOK_EVERY", 0.3)
-            patch.setattr(release, "SETTLING", 1.0)
+            look_often(patch.setattr)
             yield
 
     def lose_worker(self, client, address):
