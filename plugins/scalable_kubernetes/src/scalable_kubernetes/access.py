@@ -136,7 +136,6 @@ def from_endpoint(
     return Access(connect=connect, name=server, inside=inside, renew=renew)
 
 
-@lru_cache
 def _settings() -> Any:
     """Return settings of the official library by which it does not try again: `Api` does, with patience."""
     from kubernetes import client
@@ -152,6 +151,7 @@ def _client(settings: Any) -> Any:
     return client.ApiClient(settings)
 
 
+@lru_cache
 def _ca_file(ca: str) -> str:
     pem = ca.encode() if "BEGIN CERTIFICATE" in ca else base64.b64decode(ca)
     handle, name = tempfile.mkstemp(prefix="scalable-ca-", suffix=".pem")
