@@ -22,8 +22,8 @@ from scalable_gcp.preflight import preflight
 DIGEST = "sha256:" + "a" * 64
 
 
-def make_plan(**options) -> Plan:
-    """Plan one worker."""
+def make_plan(storage="/nowhere", **options) -> Plan:
+    """Plan one worker; with a storage that others reach, the run is detached."""
     given = {"region": "us-central1", "image": "python:3.12", **options}
     return Plan(
         project=Project(name="study"),
@@ -36,7 +36,8 @@ def make_plan(**options) -> Plan:
         ),
         minimum=1,
         maximum=1,
-        stores=Stores(records="/nowhere", artifacts="/nowhere", cache="/nowhere"),
+        detached="://" in storage,
+        stores=Stores(records="/nowhere", artifacts=storage, cache="/nowhere"),
     )
 
 
@@ -101,6 +102,22 @@ def test_each_trouble_is_one_sentence_with_its_cure(google, settings, options, c
     assert cure in (problem.cure or "")
     assert "\n" not in problem.message
     assert not others
+
+
+@pytest.mark.parametrize(
+    ("storage", "code"),
+    [("gs://bucket/runs", None), ("file:///shared/runs", "E1231"), ("s3://bucket/runs", "W1231")],
+)
+def test_a_driver_must_reach_the_storage_and_its_one_job_must_be_taken(google, storage, code):
+    """Cloud Run is asked what it thinks of the job; no network and no tunnel is needed."""
+    google.tell("settings", no_private_access=True, disabled=["iap"])
+    found = preflight(make_plan(storage), HookContext())
+
+    assert [each.code for each in found if each.severity != "info"] == [code] * bool(code)
+    said = "driver, scheduler and workers fit into one instance of 2 vCPU with 5G"
+    assert said in {each.message for each in found}
+    asked = [c for c in google.calls if c["id"] == "run.projects.locations.jobs.create"]
+    assert [call["query"]["validateOnly"] for call in asked] == ["true"]
 
 
 def test_a_tag_of_artifact_registry_becomes_a_digest_in_one_call(google):

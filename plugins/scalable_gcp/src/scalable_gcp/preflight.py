@@ -62,13 +62,35 @@ async def _look(cloud: Cloud, options: CloudRunOptions, plan: Plan) -> list[Prob
             _network(cloud, options, plan.maximum, way),
             *(_pool(cloud, options, group, account) for group in plan.groups),
         ]
-    found = [_info("credentials", f"project {cloud.project}")]
+    found = [_info("credentials", f"project {cloud.project}"), *_storage(plan)]
     for problems in await asyncio.gather(*looks):
         found += problems
     off = [each for each in found if each.code == "E1223"]
     if off:  # what follows from that says nothing more
         return [each for each in found if each.code in ("E1223", "E1222", "I1220")]
     return found
+
+
+def _storage(plan: Plan) -> list[Problem]:
+    """See that a driver in Google Cloud reaches the project's storage."""
+    scheme, _, rest = plan.stores.artifacts.partition("://")
+    if not plan.detached or scheme in ("gs", "gcs"):
+        return []
+    here = scheme == "file" or not rest
+    message = (
+        f"the driver in Google Cloud does not see {plan.stores.artifacts}, which is of this machine"
+        if here
+        else f"the driver in Google Cloud has no credentials for {scheme}:// but those in the manifest"
+    )
+    return [
+        Problem(
+            code="E1231" if here else "W1231",
+            message=message,
+            where="storage",
+            cure="write a default_storage of gs://",
+            severity="error" if here else "warning",
+        )
+    ]
 
 
 def _no_project(cloud: Cloud, error: CallError) -> Problem:
