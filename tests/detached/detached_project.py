@@ -24,26 +24,28 @@ tasks:
   simulate: {component: model, cache: true}
 """
 
-#: Calls of a length that the workflow is told, each of which leaves a line when it has been computed.
+#: So many calls, each of which leaves a line when it has been computed; from some on they wait for a gate.
 WORKFLOW = """\
 import sys, time
 from pathlib import Path
 from scalable import ScalableSession, cacheable
 
-calls, seconds, marks = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
+calls, free, marks = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 
 @cacheable
-def square(x, seconds, marks):
-    time.sleep(seconds)
+def square(x, free, marks):
+    while x >= free and not Path(marks + ".gate").exists():
+        time.sleep(0.05)
     with open(marks, "a") as file:
         file.write(f"{x}\\n")
     return x * x
 
 with ScalableSession.from_yaml("./scalable.yaml") as client:
-    futures = client.map(square, range(calls), seconds=seconds, marks=str(marks), task="simulate")
+    futures = client.map(square, range(calls), free=free, marks=str(marks), task="simulate")
     total = sum(client.gather(futures))
     client.store_artifact("total.json", total)
 print("total", total)
+Path("seen.txt").write_text("ok")
 """
 
 
@@ -86,9 +88,14 @@ def await_end(folder: Path, run: str) -> dict[str, Any]:
     return record_of(folder, run)
 
 
-def computed(marks: Path) -> list[str]:
+def computed(marks: Path) -> list[int]:
     """Return which calls were computed, in order; one that was computed twice is there twice."""
-    return sorted(marks.read_text().split(), key=int) if marks.exists() else []
+    return sorted(map(int, marks.read_text().split())) if marks.exists() else []
+
+
+def open_gate(marks: Path) -> None:
+    """Let the calls go on that wait."""
+    marks.with_name(f"{marks.name}.gate").touch()
 
 
 def processes(folder: Path) -> list[psutil.Process]:

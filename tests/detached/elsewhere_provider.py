@@ -59,6 +59,7 @@ def provision_cluster(plan, context):
     from scalable_core.testing import SubprocessLauncher
 
     launcher = SubprocessLauncher(context.run_dir / "service")
+    launcher.provider = "elsewhere"
     host = "127.0.0.1" if plan.detached else None
     return FleetCluster(plan, launcher, context, driver_host=host, patience=1.0)
 

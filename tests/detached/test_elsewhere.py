@@ -67,7 +67,7 @@ def test_a_run_goes_on_in_a_machine_of_its_own(
     service: Path, laptop: Path, elsewhere: Path, marks: Path, scalable
 ) -> None:
     """The starter is killed at once; another folder watches it to its end, and has its words and artifacts."""
-    starter = start(laptop, "run", "--detach", "--yes", "--", "60", "0.05", str(marks))
+    starter = start(laptop, "run", "--detach", "--yes", "--", "60", "60", str(marks))
     assert starter.stdout is not None
     run = starter.stdout.readline().strip()
     starter.kill()
@@ -80,7 +80,7 @@ def test_a_run_goes_on_in_a_machine_of_its_own(
     assert watched.returncode == 0, watched.stderr + said
     assert lines[-1]["tasks"] == {"total": 60, "done": 60, "failed": 0, "cached": 0}
     assert {"run.started", "progress", "run.ended"} <= {line.get("kind") for line in lines}
-    assert computed(marks) == [str(i) for i in range(60)]
+    assert computed(marks) == list(range(60))
     await_that(lambda: not members(service, run), "the end of the driver and its workers")
     for folder in (laptop, elsewhere):
         assert f"total {sum(i * i for i in range(60))}" in scalable("logs", run, cwd=folder).stdout

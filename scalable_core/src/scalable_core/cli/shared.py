@@ -35,9 +35,22 @@ def find_run_anywhere(name: str | None, *, quiet: bool) -> Path:
         if fetched is None:
             raise
         return fetched
-    if is_copy(folder) and read_record(folder).status == "running":  # it has gone on since
+    if is_copy(folder) and read_record(folder).ended is None:  # it has gone on since
         return _fetch(folder.name, runs, quiet=quiet) or folder
     return folder
+
+
+def refresh_copies() -> None:
+    """Fetch the records of runs again whose copies here do not say how they ended; what fails is left out."""
+    from scalable_core.records.reading import list_runs, read_record
+    from scalable_core.records.shared import is_copy
+
+    for folder in list_runs(runs_folder()):
+        try:
+            if is_copy(folder) and read_record(folder).ended is None:
+                _fetch(folder.name, runs_folder(), quiet=True)
+        except ScalableError:
+            continue
 
 
 def _is_absent(name: str | None, runs: Path) -> bool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import evolve, frozen
 
-from scalable_core.errors import ClusterError, UsageError
+from scalable_core.errors import ClusterError, ProviderError, StorageError, UsageError
 from scalable_core.manifest import manifest_text
 from scalable_core.plan import plan_document
 from scalable_core.plugins import PluginHost
@@ -25,6 +27,7 @@ from scalable_core.session.invocation import first_record
 from scalable_core.session.mirror import mirror_uri
 from scalable_core.session.order import DRIVER, LOG, Order
 from scalable_core.session.parcel import Parcel, pack
+from scalable_core.session.planning import failures, pin_images
 from scalable_core.session.storage import is_remote, open_storage, project_key
 from scalable_core.types import BundleRef, HookContext, Plan, to_data
 
@@ -110,16 +113,21 @@ def start_detached(
         run=run,
         workdir=home,
         run_dir=records,
-        secrets=lambda: driver_secrets(plan),
+        secrets=functools.partial(driver_secrets, plan),
     )
+    if not here:
+        plan = _looked_at(plan, host=host, context=context)
     storage = open_storage(place, host=host, context=context)
     storage.put_if_absent(parcel.key, parcel.path)
     orders.put_order(storage, order)
     record = evolve(
-        first_record(plan, run), workflow=str(workflow), arguments=order.arguments, resumed=resumed
+        first_record(plan, run),
+        workflow=str(workflow),
+        arguments=order.arguments,
+        resumed=resumed,
+        host="",  # whose process drives it, the driver will say
+        pid=0,
     )
-    if not here:  # whose process drives it, the driver will say
-        record = evolve(record, host="", pid=0)
     folder = RunFolder(records, record)
     folder.write_document("plan.json", plan_document(plan))
     folder.write_document(orders.FILE, orders.order_document(order))
@@ -143,16 +151,17 @@ def start_detached(
         cluster = host.start_driver(plan, bundle, context)
         if cluster is None:
             raise _no_driver(plan)
+        folder.write_document(DRIVER, to_data(cluster))
+        if here:
+            _await_driver(records)
     except BaseException as error:
         folder.update(status="failed", error=first_line(error), ended=now())
         if copy is not None:
             copy.send()
         raise
-    folder.write_document(DRIVER, to_data(cluster))
-    if here:
-        _await_driver(records)
-    elif copy is not None:
-        copy.send()
+    if copy is not None and not here:
+        with suppress(StorageError):  # it goes on all the same, and is found by its tag
+            copy.send()
     return Detached(run=run, folder=records, parcel=parcel)
 
 
@@ -169,6 +178,20 @@ def prepare(plan: Plan, workflow: Path, *, host: PluginHost) -> tuple[str, Parce
     place = _place(plan, here=plan.target.provider == "local")
     parcel = pack(home, home / ".scalable" / "detached" / ".bundles")
     return place, parcel, _inside(workflow, home, parcel)
+
+
+def _looked_at(plan: Plan, *, host: PluginHost, context: HookContext) -> Plan:
+    """Return the plan with its images pinned, once its service finds nothing wrong with it.
+
+    Raises:
+        ProviderError: The service has found something.
+    """
+    if any(group.image and not group.resolved for group in plan.groups):
+        plan = pin_images(plan, host=host)
+    wrong = failures(host.preflight(plan, context))
+    if wrong:
+        raise ProviderError("\n".join(map(str, wrong)))
+    return plan
 
 
 def driver_secrets(plan: Plan) -> Mapping[str, str]:
@@ -250,7 +273,7 @@ def _await_driver(records: Path) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         record = read_run(records)
-        if record.pid != os.getpid():
+        if record.pid:
             return
         time.sleep(0.05)
     raise ClusterError(

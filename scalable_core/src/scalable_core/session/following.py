@@ -104,6 +104,17 @@ class StoredTail:
         kept = ledger.read_stored_record(self._storage, self.run)
         return kept or bare_record(self.record())
 
+    def folder(self) -> Path:
+        """Return a folder with what the run's records say of its members; it lasts as long as this object.
+
+        Raises:
+            UsageError: It is not there.
+            StorageError: It cannot be read.
+        """
+        self._aside = tempfile.TemporaryDirectory(prefix="scalable-")
+        wanted = {"run.json", HEARTBEAT, ledger.FILE}
+        return fetch_run(self._storage, self.run, Path(self._aside.name) / "runs", only=wanted)
+
     def progress(self) -> Progress:
         """Return how far the run was when its record was read."""
         return self._progress

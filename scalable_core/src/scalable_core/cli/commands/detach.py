@@ -41,6 +41,7 @@ def command(
     from scalable_core.cli.host import make_host
     from scalable_core.cli.terminal import say
     from scalable_core.records.reading import find_run, read_record
+    from scalable_core.session.detached import prepare
     from scalable_core.session.following import FolderTail
     from scalable_core.session.planning import load, make_plan
     from scalable_core.session.resume import count_unfinished, find_resume_point
@@ -58,6 +59,7 @@ def command(
     point = find_resume_point(runs_folder(), record.run, lasting=True)
     manifest = load(point.manifest, target=point.target, overlays=point.overlays, host=host)
     plan = make_plan(manifest, host=host, detached=True)
+    prepare(plan, point.workflow, host=host)
     for line in _lines(record.run, count_unfinished(folder)):
         say(line)
     if not _consents(yes=yes):

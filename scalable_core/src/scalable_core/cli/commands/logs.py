@@ -83,7 +83,8 @@ def _provider_lines(
         )
     else:
         record = tail.cluster() if isinstance(tail, StoredTail) else bare_record(tail.record())
-        context = HookContext(project=record.project, run=record.run)
+        aside = tail.folder() if isinstance(tail, StoredTail) else None
+        context = HookContext(project=record.project, run=record.run, run_dir=aside)
     return host.read_logs(record, worker, follow, context)
 
 

@@ -162,7 +162,7 @@ def command(
         say("Not run; nothing was created.")
         return INTERRUPTED
     if point is not None:
-        _settle(point)
+        _settle(point, host)
     how = {"workflow": script, "arguments": arguments, "budget": budget}
     how["resumed"] = None if point is None else point.run
     if detach:
@@ -244,10 +244,17 @@ def _resume_point(manifest: str, run: str) -> ResumePoint:
     return find_resume_point(runs, run)
 
 
-def _settle(point: ResumePoint) -> None:
+def _settle(point: ResumePoint, host: PluginHost) -> None:
+    """Let the earlier run be over, and release what a driver has left that ended without a word."""
+    from scalable_core.cli.ending import verify_end
+    from scalable_core.records.reading import read_record
+    from scalable_core.records.shared import is_copy
     from scalable_core.session.recorded import settle
 
-    settle(point.manifest.parent / ".scalable" / "runs" / point.run)
+    folder = point.manifest.parent / ".scalable" / "runs" / point.run
+    if is_copy(folder) and read_record(folder).ended is None:
+        verify_end(point.run, host=host)
+    settle(folder)
 
 
 def _run(plan: Plan, host: PluginHost, display: Display, **how: Any) -> tuple[RunOutcome, float]:

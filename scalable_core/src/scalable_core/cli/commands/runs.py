@@ -24,9 +24,11 @@ def command(shared: bool, as_json: bool, quiet: bool, verbose: int, debug: bool)
     """
     from scalable_core.cli.history import runs_folder
     from scalable_core.cli.render.runs import render_runs, runs_document
+    from scalable_core.cli.shared import refresh_copies
     from scalable_core.cli.terminal import look_of, say, show, show_json
     from scalable_core.records.overview import list_overviews
 
+    refresh_copies()
     runs = list_overviews(runs_folder())
     if shared:
         from scalable_core.cli.shared import list_shared

@@ -1,48 +1,18 @@
-"""Detached runs whose state is in a bucket, and the word that is sent when one has ended."""
+"""The word that is sent when a detached run has ended."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from detached_project import await_end, await_that, computed, processes
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "testbed"))
-
-from bucket import s3_bucket
+from detached_project import await_end, await_that, processes
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "close-the-laptop.md"
-
-
-def test_a_bucket_is_enough_to_follow_and_end_a_run(
-    project: Path, marks: Path, tmp_path: Path, scalable
-) -> None:
-    """The project travels through it, and a folder that has only the manifest cancels and reads the report."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    with s3_bucket() as bucket:
-        text = (project / "scalable.yaml").read_text()
-        text = text.replace("name: study", f"name: study, default_storage: '{bucket}/study'")
-        for folder in (project, elsewhere):
-            (folder / "scalable.yaml").write_text(text)
-        run = scalable("run", "--detach", "--", "400", "0.2", str(marks)).stdout.strip()
-        await_that(lambda: len(computed(marks)) > 3, "some calls")
-
-        found = json.loads(scalable("status", "--json", cwd=elsewhere).stdout)["runs"]
-        done = scalable("cancel", run, cwd=elsewhere)
-        report = scalable("report", run, cwd=elsewhere)
-
-        assert [each["run"] for each in found] == [run]
-        assert done.returncode == 0, done.stderr
-        assert await_end(project, run)["status"] == "interrupted"
-        assert (report.returncode, "interrupted" in report.stdout) == (0, True)
-        await_that(lambda: not processes(project), "the end of every process")
 
 
 @pytest.fixture
@@ -80,7 +50,7 @@ def test_the_driver_tells_the_webhook_of_the_guide(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-webhook\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[scalable.extensions]\nwebhook = webhook\n")
 
-    words = ("run", "--detach", "--", "3", "0.01", str(marks))
+    words = ("run", "--detach", "--", "3", "3", str(marks))
     run = scalable(*words, PYTHONPATH=str(site), RUN_WEBHOOK=url).stdout.strip()
 
     assert await_end(project, run)["status"] == "done"
