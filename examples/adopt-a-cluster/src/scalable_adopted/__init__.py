@@ -16,7 +16,7 @@ def start(plan, workers):
         resources=workers.resources,
         env=workers.environment,
         security=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
     )
 
 
