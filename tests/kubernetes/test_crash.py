@@ -45,7 +45,8 @@ class Drivers:
     """Forks drivers and says how they ended."""
 
     def __init__(self, kubernetes, image, folder):
-        self.kubernetes, self.folder, self._image = kubernetes, folder, image
+        self.folder = folder
+        self._names = {"config": kubernetes.kubeconfig(), "image": image}
         self._log = (folder / "drivers.log").open("wb")
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "crash_driver.py")],
@@ -59,9 +60,8 @@ class Drivers:
         """Run one driver, killed after so many requests; return folder, exit code (-9: killed) and count."""
         folder = self.folder / project
         folder.mkdir()
-        config = self.kubernetes.kubeconfig()
-        names = {"config": config, "namespace": namespace, "image": self._image}
-        (folder / "scalable.yaml").write_text(MANIFEST.format(project=project, **names))
+        names = {"project": project, "namespace": namespace, **self._names}
+        (folder / "scalable.yaml").write_text(MANIFEST.format(**names))
         order = {"folder": str(folder), "limits": limits, "after": after}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()

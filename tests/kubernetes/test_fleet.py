@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
+import threading
 import time
 
 import pytest
+from attrs import evolve
 
 from scalable_core.types import Adaptive, WorkerGroup
 
@@ -56,18 +59,17 @@ def test_two_components_grow_from_nothing_and_go_again_and_no_result_is_lost(
     here = {"component:small": 0.0}
     futures = client.map(square, range(60), resources=here)
     large = client.submit(size, resources={"component:large": 0.0})
+    most, requests = 0, {}
+    while not all(future.done() for future in futures) or len(requests) < 3:
+        most = max(most, len(fleet.scheduler_info["workers"]))
+        for pod in kubernetes.pods(namespace):
+            group = pod["metadata"]["labels"]["scalable-group"]
+            requests[group] = pod["spec"]["containers"][0]["resources"]
+        time.sleep(0.05)
+    assert 3 < most <= 6
     name, memory = large.result(timeout=120)
     assert memory == 8 * 2**30
     assert "-large-" in name
-    most = 0
-    while not all(future.done() for future in futures):
-        most = max(most, len(fleet.scheduler_info["workers"]))
-        time.sleep(0.05)
-    assert 3 < most <= 6
-    requests = {
-        pod["metadata"]["labels"]["scalable-group"]: pod["spec"]["containers"][0]["resources"]
-        for pod in kubernetes.pods(namespace)
-    }
     assert requests["large"]["limits"] == {"cpu": "4", "memory": str(8 * 2**30)}
     assert requests["small"]["requests"] == {"cpu": "500m", "memory": str(2**30)}
 
@@ -150,6 +152,45 @@ def test_a_run_survives_the_restart_of_the_api_server(kubernetes, make_plan, sta
     client.scheduler_info()
     fleet.scale(3)
     client.wait_for_workers(3, timeout=90)
+
+
+def test_links_that_are_cut_again_and_again_lose_not_a_byte(
+    kubernetes, make_plan, start, tmp_path, wait_until
+):
+    """Data in both directions, and whatever the driver asks the API server meanwhile, go on over new ones."""
+    from kube_cutter import Cutter
+
+    with Cutter(kubernetes.server) as way:
+        config = tmp_path / "kubeconfig"
+        config.write_text(kubernetes.kubeconfig().read_text().replace(kubernetes.server, way.url))
+        plan = make_plan(2)
+        options = evolve(plan.target.options, kubeconfig=str(config))
+        fleet, client = start(evolve(plan, target=evolve(plan.target, options=options)), workers=2)
+        (forward,) = fleet.crew.launcher._forwards.values()
+        over = threading.Event()
+
+        def cut():
+            while not over.wait(0.5):
+                way.cut()
+
+        cutting = threading.Thread(target=cut)
+        cutting.start()
+        try:
+            for turn in range(3):
+                data = random.Random(turn).randbytes(12 * 2**20)
+                (sent,) = client.scatter([data])
+                assert (
+                    client.submit(lambda data: data[::-1], sent).result(timeout=120)[::-1] == data
+                )
+            fleet.scale(3)
+            wait_until(lambda: way.cuts > 5 and forward.links > 5)
+        finally:
+            over.set()
+            cutting.join()
+        client.wait_for_workers(3, timeout=120)
+        assert fleet.sink.texts("worker.lost") == []
+        client.close()
+        fleet.close()
 
 
 def test_the_workers_of_a_lost_node_are_replaced_on_another(

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -89,18 +90,58 @@ def scalable(*words, cwd, code=0):
     return done.stdout
 
 
-def test_the_solar_example_runs_on_kubernetes(target, kubernetes, namespace, tmp_path):
-    """Only the target is new; workflow, task and results are those of any other."""
+#: For the example's own workflow: a second, larger component gathers; then it waits until nobody is left.
+GATHER = """\
+        parts = [client.submit(pd.DataFrame, futures[i::8], task="gather") for i in range(8)]
+        table = pd.concat(client.gather(parts))
+        del futures, parts
+        while client.scheduler_info()["workers"]:
+            time.sleep(0.1)
+        print("NOBODY LEFT")
+"""
+
+
+def test_the_solar_example_runs_on_kubernetes_with_two_components_that_come_and_go(
+    target, kubernetes, namespace, tmp_path
+):
+    """From no worker to at most six of two sizes and back to none; every scenario has its result."""
     folder = tmp_path / "solar"
     shutil.copytree(SOLAR, folder, ignore=shutil.ignore_patterns("results", ".scalable"))
-    manifest = folder / "scalable.yaml"
-    more = "adaptive: {minimum: 0, maximum: 3}"
-    manifest.write_text(manifest.read_text().replace("targets:\n", f"targets:\n{target(more)}", 1))
+    manifest, workflow = folder / "scalable.yaml", folder / "workflow.py"
+    more = target("adaptive: {minimum: 0, maximum: 6}")
+    text = manifest.read_text().replace("targets:\n", f"targets:\n{more}", 1)
+    text = text.replace("{cpus: 1}", "{cpus: 1, memory: 1G}\n  atlas: {cpus: 2, memory: 3G}")
+    manifest.write_text(f"{text}  gather: {{component: atlas}}\n")
+    text = workflow.read_text().replace("range(0, 91, 10)", "range(0, 91, 30)")
+    line = "        table = pd.DataFrame(client.gather(futures))\n"
+    assert line in text
+    text = text.replace(line, GATHER).replace("import os\n", "import os\nimport time\n", 1)
+    workflow.write_text(text)
 
-    said = scalable("run", "--target", "there", "--yes", cwd=folder)
+    most, sizes, over = [], set(), threading.Event()
 
-    assert "640 scenarios, each a simulated year" in said
-    assert len((folder / "results" / "yields.csv").read_text().splitlines()) == 641
+    def look():
+        while not over.wait(0.2):
+            pods = kubernetes.pods(namespace)
+            groups = [pod["metadata"]["labels"]["scalable-group"] for pod in pods]
+            most.append(len([group for group in groups if group != "scheduler"]))
+            for pod, group in zip(pods, groups, strict=True):
+                sizes.add((group, pod["spec"]["containers"][0]["resources"]["limits"]["cpu"]))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        said = scalable("run", "--target", "there", "--yes", cwd=folder)
+    finally:
+        over.set()
+        looking.join()
+
+    assert "256 scenarios, each a simulated year" in said
+    assert "NOBODY LEFT" in said
+    assert len((folder / "results" / "yields.csv").read_text().splitlines()) == 257
+    assert sizes == {("scheduler", "1"), ("physics", "1"), ("atlas", "2")}
+    assert most[0] <= 1
+    assert 4 <= max(most) <= 8  # who leaves may still be there when another has come
     assert kubernetes.pods(namespace) == []
 
 

@@ -11,7 +11,7 @@ from attrs import evolve
 from scalable_core.errors import ClusterError, NoCapacityError
 from scalable_core.types import HookContext
 from scalable_kubernetes.access import from_endpoint
-from scalable_kubernetes.permissions import RIGHTS, role
+from scalable_kubernetes.permissions import RIGHTS, each_right, role
 from scalable_kubernetes.preflight import look
 from scalable_kubernetes.troubles import last_words
 
@@ -57,7 +57,7 @@ def rules(*, without=None):
     for rule in found:
         if without is not None and rule["resources"] == [without[1]]:
             rule["verbs"].remove(without[0])
-    return found
+    return [rule for rule in found if rule["verbs"]]
 
 
 def messages(problems, severity):
@@ -92,6 +92,24 @@ def test_a_verb_that_is_missing_is_named_before_a_run_and_in_it(make_plan, allow
     with pytest.raises(ClusterError, match=r"bob may not create pods in namespace") as caught:
         start(plan)
     assert "--print-policy" in caught.value.cure
+
+
+def test_each_verb_that_is_missing_is_named_with_what_it_is_for(
+    kubernetes, namespace, make_plan, allow, wait_until
+):
+    """One after the other is taken from the printed Role."""
+    allow("carol", rules())
+    plan, root = make_plan(1, user="carol"), "/apis/rbac.authorization.k8s.io/v1"
+    for right, verb in each_right():
+        document = {"metadata": {"name": "carol"}, "rules": rules(without=(verb, right.resource))}
+        kubernetes.ask("PUT", f"{root}/namespaces/{namespace}/roles/carol", document)
+        sentence = f"{verb} {right.resource} ({right.why})"
+
+        def named(sentence=sentence):
+            found = messages(look(plan, HookContext(project="test")), "error")
+            return any(text.startswith("1 of ") and sentence in text for text in found)
+
+        wait_until(named)
 
 
 def test_every_right_that_is_asked_for_is_needed_by_something(make_plan, allow, start):

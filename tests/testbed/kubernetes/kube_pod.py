@@ -23,6 +23,8 @@ from kube_api import Api
 IN_PROCESS = "testbed/in-process"
 #: Seconds between tries to find what a volume needs.
 RETRY = 0.3
+#: Seconds for which a worker that shares a process is started again when it cannot reach its scheduler.
+FIRST_TRIES = 90.0
 #: Where a pod finds who it is. Its libraries look there themselves, so it has to be there.
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -316,11 +318,17 @@ class InProcess:
             InProcess._hive = InProcess._hive or Hive()
         address = Path(place) / "address"
         address.write_text(json.dumps(environ["SCALABLE_SCHEDULER"]))
-        self._ask(op="start", role=role, group=group, name=self._name, documents=place)
+        self._order = {"role": role, "group": group, "name": self._name, "documents": place}
+        self._ask(op="start", **self._order)
+        self._tries_until = time.monotonic() + FIRST_TRIES
 
     def poll(self) -> int | None:
         """Return its exit code; None while it lives."""
         state, code = self._ask(op="look")[self._name]
+        if code == 1 and time.monotonic() < self._tries_until:
+            # Its scheduler was not there yet, for which a process would wait.
+            self._ask(op="start", **self._order)
+            return None
         return code if state == "stopped" else None
 
     def wait(self, timeout: float | None = None) -> int:

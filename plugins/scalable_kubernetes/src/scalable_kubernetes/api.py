@@ -23,6 +23,8 @@ IN_FLIGHT = 20
 CONNECT, ANSWER = 10.0, 30.0
 #: Seconds for which a request is tried again that the server could not take.
 PATIENCE = 45.0
+#: The same for what is good to know, and no more.
+BRIEF = 3.0
 #: Answers after which a request is tried again: too many requests, and what a server says that is not well.
 AGAIN = frozenset({0, 429, 500, 502, 503, 504})
 
@@ -145,7 +147,7 @@ class Api:
 
     def text(self, where: str, query: Query = ()) -> str:
         """Return an answer that is no document, such as a log."""
-        data: bytes = self._insist(ANSWER, "GET", where, None, query, None).data
+        data: bytes = self._insist(BRIEF, "GET", where, None, query, None).data
         return data.decode(errors="replace")
 
     def socket(self, where: str, query: str) -> Any:
@@ -158,7 +160,12 @@ class Api:
         url = config.host.replace("http", "ws", 1) + f"{where}?{query}"
         protocol = {"sec-websocket-protocol": "v4.channel.k8s.io"}
         self._count()
-        return create_websocket(config, url, {**headers, **protocol})
+        try:
+            return create_websocket(config, url, {**headers, **protocol})
+        except Exception as error:
+            if getattr(error, "status_code", None) == 401:  # who tries again has fresh credentials
+                self.renew()
+            raise
 
     def client(self) -> Any:
         """Return the client, made when it is first needed."""
