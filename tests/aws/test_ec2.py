@@ -11,6 +11,7 @@ from scalable_aws import machines, release
 from scalable_aws.ec2 import Ec2Launcher
 from scalable_aws.fleet import launcher_of
 from scalable_aws.options import Ec2Options
+from scalable_core.errors import ClusterError
 from scalable_core.types import (
     ClusterRecord,
     HookContext,
@@ -55,7 +56,7 @@ def bed(real_bed, become):
     real_bed.tell("capacity", {})
 
 
-def make_plan(count, *, cpus=1.0, env=None, **options):
+def make_plan(count, *, cpus=1.0, env=None, image="solar:1.0", **options):
     group = WorkerGroup(
         name="analysis",
         cpus=cpus,
@@ -63,7 +64,7 @@ def make_plan(count, *, cpus=1.0, env=None, **options):
         threads=1,
         minimum=0,
         maximum=count,
-        image="solar:1.0",
+        image=image,
         env=env or {},
     )
     target = Target(
@@ -178,6 +179,48 @@ def test_small_workers_share_machines_and_a_run_leaves_nothing(start, bed):
     while bed.get("processes") and time.monotonic() < deadline:
         time.sleep(0.2)
     assert bed.get("processes") == []
+
+
+def test_a_container_that_uses_too_much_memory_is_told_with_its_last_lines(start, bed):
+    """The machine says its exit code; another worker takes the place on the same machine, under a new name."""
+    fleet, client = start(make_plan(2, instance_type="c5.large"), workers=2)
+    before = {each["InstanceId"] for each in live(bed)}
+
+    def grow():
+        import os
+        import signal
+
+        print("scenario 17 takes all there is", flush=True)
+        for process in (os.getppid(), os.getpid()):  # all of the container
+            os.kill(process, signal.SIGKILL)
+
+    workers = client.scheduler_info()["workers"]
+    (address,) = [own for own, each in workers.items() if each["name"] == "analysis-0"]
+    lost = client.submit(grow, workers=[address], pure=False)
+    deadline = time.monotonic() + 120
+    while not fleet.sink.texts("worker.lost") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    lost.cancel()
+    (event,) = [each for each in fleet.sink.events if each.kind == "worker.lost"]
+    assert "analysis-0 ended" in event.message
+    assert "exit code 137" in event.message
+    assert "scenario 17 takes all there is" in event.data["log"]
+    assert event.data["reason"] == "memory"
+
+    client.wait_for_workers(2, timeout=120)
+    names = {each["name"] for each in client.scheduler_info()["workers"].values()}
+    assert names == {"analysis-1", "analysis-2"}
+    assert {each["InstanceId"] for each in live(bed)} == before
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_run_with_what_docker_says(start, bed):
+    """In one sentence with a cure, and nothing is left running."""
+    with pytest.raises(ClusterError) as caught:
+        start(make_plan(1, instance_type="c5.large", image="missing:1.0"), workers=1)
+
+    assert "its image missing:1.0 cannot be pulled: manifest for missing:1.0" in str(caught.value)
+    assert "check the image's name" in caught.value.cure
+    assert live(bed) == []
 
 
 def test_what_spot_lacks_is_bought_on_demand(start, bed):

@@ -25,7 +25,7 @@ from moto.ecs.models import Task, ecs_backends
 from moto.logs.models import logs_backends
 from moto.ssm.models import ssm_backends
 
-from aws import ecs
+from aws import ecs, plain
 from scalable_core.testing import Hive
 
 #: Seconds between looks at all tasks.
@@ -48,6 +48,7 @@ class Running:
     born: float
     process: subprocess.Popen[bytes] | None = None
     name: str | None = None
+    run: str = ""
     told: float | None = None
     over: float | None = None
     code: int | None = None
@@ -80,6 +81,7 @@ class Agent(threading.Thread):
         self.folder, self.url, self.clock, self.hive = folder, url, clock, hive
         self.apart = apart
         self.known: dict[str, Running] = {}
+        self._plain: plain.PlainHive | None = None
         self._over = threading.Event()
         self._pumped = 0.0
 
@@ -106,14 +108,16 @@ class Agent(threading.Thread):
             if running.process is not None and running.process.poll() is None:
                 os.killpg(running.process.pid, signal.SIGKILL)
                 running.process.wait()
+        if self._plain is not None:
+            self._plain.close()
 
     def kill(self, task: Task) -> None:
         """End a task's process at once, as too little memory does."""
         running = self.known[task.task_arn]
         if running.process is not None:
             os.killpg(running.process.pid, signal.SIGKILL)
-        elif self.hive is not None:
-            self.hive.kill_members(task.started_by, str(running.name))
+        elif running.name is not None:
+            self._keeper(running).kill_members(running.run, running.name)
 
     def process_ids(self) -> list[int]:
         """Return the processes of tasks that have not ended."""
@@ -140,7 +144,6 @@ class Agent(threading.Thread):
             if age >= self.clock.provision:
                 ecs.advance(task, "PENDING")
             if age >= self.clock.provision + self.clock.pull:
-                ecs.advance(task, "ACTIVATING")
                 self._start(task, running)
         else:
             self._watch(task, running, states, now)
@@ -160,8 +163,7 @@ class Agent(threading.Thread):
             if running.process is not None:
                 running.process.terminate()
             else:
-                assert self.hive is not None
-                self.hive.ask(op="end", run=task.started_by, names=[running.name])
+                self._keeper(running).ask(op="end", run=running.run, names=[running.name])
         elif now - running.told > timeout and running.process is not None:
             os.killpg(running.process.pid, signal.SIGKILL)
 
@@ -171,7 +173,7 @@ class Agent(threading.Thread):
         if running.process is not None:
             code = running.process.poll()
             return code is not None, 128 - code if code is not None and code < 0 else code
-        state, code = states.get((task.started_by, running.name), ("running", None))
+        state, code = states.get((running.run, str(running.name)), ("running", None))
         return state == "stopped", code
 
     def _end(self, task: Task, running: Running, code: int | None) -> None:
@@ -187,6 +189,8 @@ class Agent(threading.Thread):
     def _start(self, task: Task, running: Running) -> None:
         container, (override,) = self._container(task), task.overrides["containerOverrides"]
         words = override["command"]
+        if words[0] not in plain.COMMANDS:  # whose programs take this status for a failure
+            ecs.advance(task, "ACTIVATING")
         if "missing" in container["image"]:
             reason = (
                 f"CannotPullContainerError: pull image manifest: {container['image']}: not found"
@@ -194,7 +198,12 @@ class Agent(threading.Thread):
             ecs.ended(task, None, reason)
             running.over = time.monotonic()
             return
-        if self.hive is not None and words[1] != "driver":
+        if words[0] in plain.COMMANDS:
+            running.name, running.run = task.id, plain.RUN
+            self._plain = self._plain or plain.PlainHive(self.folder / "plain.log")
+            address = ecs.interface(task)["privateIPv4Address"]
+            self._plain.ask(op="start", run=plain.RUN, name=task.id, words=words, address=address)
+        elif self.hive is not None and words[1] != "driver":
             role, group, name, place = words
             documents = self._documents(place, task if role == "scheduler" else None)
             names = documents / "names"
@@ -203,7 +212,7 @@ class Agent(threading.Thread):
                 if task.id not in known:
                     return
                 name = known[task.id]
-            running.name = name
+            running.name, running.run = name, task.started_by
             self.hive.ask(
                 op="start",
                 run=task.started_by,
@@ -298,14 +307,22 @@ class Agent(threading.Thread):
     # -- members in a hive -------------------------------------------------------------------------------
 
     def _hive_states(self) -> dict[tuple[str, str], Any]:
-        if self.hive is None:
-            return {}
-        runs = {t.started_by for t in ecs.all_tasks() if t.last_status != "STOPPED"}
+        runs = {
+            t.started_by for t in ecs.all_tasks() if t.last_status != "STOPPED" and t.started_by
+        }
+        looks = [(self.hive, run) for run in runs] + [(self._plain, plain.RUN)]
         return {
             (run, name): state
-            for run in runs
-            for name, state in self.hive.ask(op="look", run=run).items()
+            for hive, run in looks
+            if hive is not None
+            for name, state in hive.ask(op="look", run=run).items()
         }
+
+    def _keeper(self, running: Running) -> Hive:
+        """Return the process that a member shares with others."""
+        keeper = self._plain if running.run == plain.RUN else self.hive
+        assert keeper is not None
+        return keeper
 
     def _documents(self, place: str, scheduler: Task | None) -> Path:
         """Return the folder with the documents of a run; a scheduler's has its own address in it."""

@@ -268,7 +268,8 @@ def _run_task(self: Any) -> ActionResult:
             if _tokens[token][0] != body:
                 raise Refusal("ConflictException", "The clientToken was used otherwise.")
             return ActionResult({"tasks": _tokens[token][1], "failures": []})
-        provider = get("capacityProviderStrategy")[0]["capacityProvider"]
+        strategy = get("capacityProviderStrategy") or [{"capacityProvider": "FARGATE"}]
+        provider = strategy[0]["capacityProvider"]
         live = sum(
             task.capacity_provider_name == provider and task.last_status != "STOPPED"
             for task in all_tasks()

@@ -11,6 +11,7 @@ What AWS does not have is below ``/testbed/``:
     POST interrupt            {"tasks": [arn, ...], "code": "SpotInterruption"}: what Spot does to them
     POST notice               {"instances": [id, ...]}: what Spot tells machines beforehand
     POST kill                 {"tasks": [arn, ...]}: what too little memory does to them
+    POST rates                true: calls that come faster than AWS takes them are refused
     POST faults               [{"service": "ecs", "action": "RunTask", "code": "ThrottlingException",
                               "status": 400, "share": 0.1, "seconds": 0, "times": null, "key": null}, ...]
     POST assassin             {"key": "AKIA...", "after": 7, "pid": 4711}: SIGKILL once that user's 7th call has
@@ -51,7 +52,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from aws import account, ecs, machines, permits, registry
+from aws import account, ecs, machines, permits, rates, registry
 from scalable_core.testing import Hive
 
 #: Bodies of S3 are data; so much of them is noted.
@@ -89,6 +90,7 @@ class LocalAws:
         self.assassins: list[dict[str, Any]] = []
         self.policies: dict[str, list[dict[str, Any]]] = {}
         self.victims: dict[str, tuple[str, int]] = {}
+        self.throttle: rates.Throttle | None = None
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         ecs.correct()
@@ -144,6 +146,9 @@ class LocalAws:
             code = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "s3": "AccessDenied"}
             code = code.get(call.service, "AccessDeniedException")
             return _refuse(call, code, start, f"{call.key} {refused}")
+        if self.throttle is not None and self.throttle.refuses(call.action, call.parameters):
+            call.status = 400
+            return _refuse(call, "ThrottlingException", start)
         if fault is not None:
             time.sleep(fault.get("seconds") or 0)
             if fault.get("code"):
@@ -273,6 +278,9 @@ class LocalAws:
 
     def _post_clock(self, seconds: dict[str, float]) -> None:
         self.agent.clock = Clock(**seconds)
+
+    def _post_rates(self, kept: bool) -> None:
+        self.throttle = rates.Throttle() if kept else None
 
     def _post_faults(self, faults: list[dict[str, Any]]) -> None:
         self.faults = faults

@@ -9,10 +9,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from scalable_aws import ec2_requests as requests
 from scalable_aws.account import Account, CallError
+from scalable_aws.logs import last_lines, new_reports, reports_of, stream_of
 from scalable_aws.machine_standing import find_image, find_or_make_machines
 from scalable_aws.machines import KIND, SLOTS, TEMPLATE, describe_instances, terminate
 from scalable_aws.options import Ec2Options
@@ -21,6 +22,7 @@ from scalable_aws.reader import reader_source
 from scalable_aws.release import release_run
 from scalable_aws.secrets import SecretStore
 from scalable_aws.standing import RUN, log_group_name, secrets_path
+from scalable_aws.tasks import note_own_task
 from scalable_core.cluster.launcher import (
     Fleet,
     LaunchFailure,
@@ -35,20 +37,25 @@ from scalable_core.types import Resource
 
 #: Seconds for which a new instance profile may not be known everywhere yet.
 SETTLING = 90.0
+#: Seconds for which a machine may be without a member before it is ended.
+EMPTY = 120.0
 
 
 @frozen(kw_only=True)
 class _Place:
-    """Where a member is: a slot on an instance, bought by an offer."""
+    """Where a member is: a slot on an instance, bought by an offer; in its first container, or a later one."""
 
     instance: str
     slot: int
+    group: str
     offer: Offer
     shared: bool
+    number: int = 0
 
     @property
     def id(self) -> str:
-        return f"{self.instance}.{self.slot}"
+        own = f"{self.instance}.{self.slot}"
+        return f"{own}.{self.number}" if self.number else own
 
 
 class Ec2Launcher:
@@ -91,6 +98,9 @@ class Ec2Launcher:
         self._free: dict[tuple[str, str], list[_Place]] = {}
         self._names: dict[str, str] = {}
         self._told = 0
+        self._said: dict[str, Mapping[str, Any]] = {}
+        self._heard: str | None = None
+        self._lonely: dict[str, float] = {}
         self._launching, self._doubtful = 0, False
         self._opened = time.monotonic()
 
@@ -111,7 +121,9 @@ class Ec2Launcher:
             self._account, self.options, fleet.project, self._storage
         )
         self._reach = Reach(self._account, self._standing, fleet, self._tags)
-        if not self._is_driver:
+        if self._is_driver:
+            await note_own_task(fleet.ledger, self.region)
+        else:
             await self._reach.open(self.listen[1])
         self._opened = time.monotonic()
 
@@ -133,7 +145,13 @@ class Ec2Launcher:
             finally:
                 self._launching -= 1
             fresh = [
-                _Place(instance=own, slot=slot, offer=offer, shared=sizing.share > 1)
+                _Place(
+                    instance=own,
+                    slot=slot,
+                    group=group.name,
+                    offer=offer,
+                    shared=sizing.share > 1,
+                )
                 for own in started
                 for slot in range(sizing.share)
             ]
@@ -149,23 +167,28 @@ class Ec2Launcher:
         )
 
     async def poll(self) -> Sequence[Member]:
-        """Describe all instances of the run in one pass."""
+        """Describe all instances of the run in one pass, and hear what they say of their containers."""
         await self._tell_names()
-        there = await describe_instances(self._account, {RUN: self._fleet.run})
+        there, _ = await asyncio.gather(
+            describe_instances(self._account, {RUN: self._fleet.run}), self._hear()
+        )
         await self._adopt(there)
         members = []
         for name, place in list(self._places.items()):
             instance = there.get(place.instance)
             if instance is None:
                 continue  # it is too new, or too old
+            said = self._said.get(place.id) or self._said.get(place.instance)
             member = requests.member_of(
-                instance, name, place.slot, place.offer, shared=place.shared
+                instance, name, place.id, place.offer, shared=place.shared, said=said
             )
             members.append(member)
             if member.state == "stopped":
                 del self._places[name]
+                self._reuse(place)
         for slots in self._free.values():
             slots[:] = [s for s in slots if _lives(there.get(s.instance))]
+        await self._end_lonely()
         return members
 
     async def route(self, name: str, port: int) -> tuple[str, int]:
@@ -191,8 +214,6 @@ class Ec2Launcher:
 
     async def logs(self, name: str, lines: int = 20) -> Sequence[str]:
         """Return the end of what a member's container wrote."""
-        from scalable_aws.logs import last_lines, stream_of
-
         made = {entry.resource.id: entry.made for entry in self._fleet.ledger.entries}
         place = self._places.get(name)
         own = place.id if place else made.get(name)
@@ -208,13 +229,17 @@ class Ec2Launcher:
         for task in self._templates.values():
             task.cancel()
         known = {place.instance for place in self._places.values()}
-        return await release_run(
+        later = {f"{each.instance}.{each.slot}": each.id for each in self._places.values()}
+        left = await release_run(
             self._account,
             self._fleet.project,
             self._fleet.run,
             ledger=self._fleet.ledger,
             machines=sorted(known),
+            parameters=self._secrets.names,
+            group=self._reach.group if hasattr(self, "_reach") else "",
         )
+        return [evolve(each, id=later.get(each.id, each.id)) for each in left]
 
     # -- inside ------------------------------------------------------------------------------------------
 
@@ -259,6 +284,7 @@ class Ec2Launcher:
             standing=self._standing,
             program=self._program,
             place=self._secrets.path,
+            reports=reports_of(self._fleet.run),
             lifetime=self._fleet.limits.lifetime,
         )
         groups = [self._standing.security_group, *self.options.security_groups]
@@ -306,6 +332,34 @@ class Ec2Launcher:
             told = len(self._names)
             await self._secrets.publish({"names": json.dumps(self._names)})
             self._told = told
+
+    async def _hear(self) -> None:
+        """Take what machines have said since the last time."""
+        if not self._places:
+            return
+        group, run = self._standing.log_group, self._fleet.run
+        found, self._heard = await new_reports(self._account, group, run, self._heard)
+        self._said |= {each.get("member") or each["machine"]: each for each in found}
+        for place in [slot for slots in self._free.values() for slot in slots]:
+            if place.id in self._said:  # nobody gave it a name in time
+                self._free[place.group, place.offer.name].remove(place)
+                self._reuse(place)
+
+    def _reuse(self, place: _Place) -> None:
+        """Let the next member have the place of one whose container has failed: the next container is there."""
+        if self._said.get(place.id, {}).get("again"):
+            free = self._free.setdefault((place.group, place.offer.name), [])
+            free.append(evolve(place, number=place.number + 1))
+
+    async def _end_lonely(self) -> None:
+        """End machines on which nobody has been for a while; nothing has come for their places."""
+        used, now = {place.instance for place in self._places.values()}, time.monotonic()
+        lone = {slot.instance for slots in self._free.values() for slot in slots} - used
+        self._lonely = {own: self._lonely.get(own, now) for own in lone}
+        late = {own for own, since in self._lonely.items() if now - since > EMPTY}
+        for slots in self._free.values():
+            slots[:] = [slot for slot in slots if slot.instance not in late]
+        await terminate(self._account, late)
 
     async def _adopt(self, there: Mapping[str, Mapping[str, Any]]) -> None:
         """End instances of calls that seemed to fail: nobody knows what they were for."""

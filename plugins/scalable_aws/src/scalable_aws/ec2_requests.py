@@ -133,6 +133,7 @@ def order_of(
     standing: Standing,
     program: str,
     place: str,
+    reports: str,
     lifetime: float,
 ) -> dict[str, Any]:
     """Return what `machine.boot` does for the members of a group; no secret is in it.
@@ -162,6 +163,7 @@ def order_of(
         "program": program,
         "region": options.region,
         "log_group": standing.log_group,
+        "reports": reports,
         "slots": sizing.share,
         "limits": limits,
         "minutes": math.ceil(lifetime / 60) + 5,
@@ -323,25 +325,46 @@ def _cure(kind: FailureKind) -> str | None:
 
 
 def member_of(
-    instance: Mapping[str, Any], name: str, slot: int, offer: Offer | None, *, shared: bool
+    instance: Mapping[str, Any],
+    name: str,
+    own: str,
+    offer: Offer | None,
+    *,
+    shared: bool,
+    said: Mapping[str, Any] | None = None,
 ) -> Member:
-    """Return what ``DescribeInstances`` says of one member."""
-    own, state = str(instance["InstanceId"]), _STATES.get(instance["State"]["Name"], "pending")
+    """Return what ``DescribeInstances`` says of one member, and what its machine has said of it.
+
+    Args:
+        instance: One of those described.
+        name: The member's.
+        own: Its id.
+        offer: By which it was bought.
+        shared: Others are on the same instance.
+        said: The machine's report of its container, or of itself; None without one.
+    """
+    state = _STATES.get(instance["State"]["Name"], "pending")
+    said = said or {}
     reason = instance.get("StateReason") or {}
     code = reason.get("Code") if state in ("stopping", "stopped") else None
     taken = code in ("Server.SpotInstanceTermination", "Server.SpotInstanceShutdown")
     never = state == "stopped" and code is not None and code.startswith("Server.") and not taken
+    failure = meaning(str(code)) if never else None
+    if "machine" in said:
+        failure = "image" if "cannot be pulled" in said["said"] else "other"
+    why = said.get("said") or (reason.get("Message") if code and not said else None)
     return Member(
         name=name,
-        state=state,
-        id=f"{own}.{slot}",
+        state="stopped" if "code" in said else state,
+        id=own,
         address=instance.get("PrivateIpAddress"),
-        reason=reason.get("Message") if code else None,
-        stop_code=code,
-        failure=meaning(str(code)) if never else None,
+        reason=why,
+        stop_code=None if said else code,
+        exit_code=said.get("code"),
+        failure=failure,
         interrupted=taken,
         zone=instance.get("Placement", {}).get("AvailabilityZone"),
         capacity=offer.capacity if offer else None,
         hourly=offer.hourly if offer else None,
-        unit=own if shared else None,
+        unit=str(instance["InstanceId"]) if shared else None,
     )

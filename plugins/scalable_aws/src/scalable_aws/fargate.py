@@ -16,7 +16,15 @@ from scalable_aws.reader import reader_source
 from scalable_aws.release import release_run
 from scalable_aws.secrets import SecretStore
 from scalable_aws.standing import find_or_make, log_group_name, secrets_path
-from scalable_aws.tasks import KIND, PAGE, describe_tasks, find_or_register, list_tasks, stop_task
+from scalable_aws.tasks import (
+    KIND,
+    PAGE,
+    describe_tasks,
+    find_or_register,
+    list_tasks,
+    note_own_task,
+    stop_task,
+)
 from scalable_core.cluster.launcher import (
     Fleet,
     LaunchFailure,
@@ -30,7 +38,7 @@ from scalable_core.cluster.pace import Bucket
 from scalable_core.errors import ClusterError
 from scalable_core.types import Resource
 
-#: Polls of which one asks about all tasks that do not run yet, and not only about the first hundred.
+#: Polls of which one asks, while some tasks do not run yet, which of the others are about to stop.
 OTHERS = 3
 #: Seconds for which a new role may not be known everywhere yet.
 SETTLING = 90.0
@@ -96,7 +104,9 @@ class FargateLauncher:
             self._account, self.options, fleet.project, self._storage
         )
         self._reach = Reach(self._account, self._standing, fleet, self._tags)
-        if not self._is_driver:
+        if self._is_driver:
+            await note_own_task(fleet.ledger, self.region)
+        else:
             await self._reach.open(self.listen[1])
         self._opened = time.monotonic()
 
@@ -162,11 +172,12 @@ class FargateLauncher:
         return shown
 
     def _due(self, arns: Sequence[str]) -> Sequence[str]:
-        """Return whom to ask about: the first hundred always, as the scheduler is among them; others in turns.
-
-        Who works is known from the scheduler, and a hundred more cost one more call each time.
-        """
-        return arns if self._polls % OTHERS == 1 else arns[:PAGE]
+        """Return whom to ask about now: the oldest, for which others may wait, and a page of the others."""
+        if len(arns) <= PAGE:
+            return arns
+        oldest, *others = arns
+        start = self._polls * (PAGE - 1) % len(others)
+        return [oldest, *(others[start:] + others[:start])[: PAGE - 1]]
 
     def _note(self, name: str, task: dict[str, Any]) -> None:
         member = requests.member_of(task, name, self._offers.get(name))
@@ -179,7 +190,7 @@ class FargateLauncher:
     async def route(self, name: str, port: int) -> tuple[str, int]:
         """Return the scheduler's public address where it has one, else its private one."""
         arn = self._tasks[name]
-        task = (await self._describe([arn])).get(arn, {})
+        task = self._running.get(name) or (await self._describe([arn])).get(arn, {})
         interface = requests.interface_of(task)
         if "privateIPv4Address" not in interface:
             raise ClusterError("ECS does not say where the scheduler is", cure="run again")
@@ -215,6 +226,8 @@ class FargateLauncher:
             ledger=self._fleet.ledger,
             known=list(self._tasks.values()),
             sure=not self._doubtful,
+            parameters=self._secrets.names,
+            group=self._reach.group if hasattr(self, "_reach") else "",
         )
 
     # -- inside ------------------------------------------------------------------------------------------

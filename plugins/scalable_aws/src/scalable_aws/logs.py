@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,8 +13,8 @@ from scalable_aws.machines import KIND as INSTANCE
 from scalable_aws.machines import describe_instances
 from scalable_aws.requests import CONTAINER
 from scalable_aws.standing import RUN, log_group_name, standing_name
+from scalable_aws.tasks import DRIVER, describe_tasks, list_tasks
 from scalable_aws.tasks import KIND as TASK
-from scalable_aws.tasks import describe_tasks, list_tasks
 from scalable_core.types import ClusterRecord, HookContext, LogLine
 
 #: Seconds between looks for what is new.
@@ -23,6 +24,8 @@ FOLLOW_EVERY = 2.0
 def stream_of(name: str, arn: str) -> str:
     """Return the log stream of a member."""
     role = "scheduler" if name.startswith("scheduler-") else "worker"
+    if name == DRIVER:
+        role = DRIVER
     return f"{role}/{CONTAINER}/{arn.rpartition('/')[2]}"
 
 
@@ -42,6 +45,32 @@ async def last_lines(account: Account, group: str, stream: str, lines: int) -> S
             return ()
         raise
     return [str(event["message"]).rstrip("\n") for event in answer["events"]][-lines:]
+
+
+def reports_of(run: str) -> str:
+    """Return the log stream in which the machines of a run say what became of their containers."""
+    return f"machines/{run}"
+
+
+async def new_reports(
+    account: Account, group: str, run: str, token: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return what machines have said since a token was returned, and the next token; one call."""
+    since = {"nextToken": token} if token else {}
+    try:
+        answer = await account.call(
+            "logs",
+            "GetLogEvents",
+            logGroupName=group,
+            logStreamName=reports_of(run),
+            startFromHead=True,
+            **since,
+        )
+    except CallError as error:
+        if error.code == "ResourceNotFoundException":
+            return [], token  # nothing has gone wrong yet
+        raise
+    return [json.loads(each["message"]) for each in answer["events"]], answer["nextForwardToken"]
 
 
 def read(
@@ -95,8 +124,6 @@ def read(
 
 def _arns(context: HookContext) -> dict[str, str]:
     """Return the tasks that a run has had, by name, from the lines of its ledger."""
-    import json
-
     from scalable_core.cluster import ledger
 
     arns: dict[str, str] = {}

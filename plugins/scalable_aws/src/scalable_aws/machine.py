@@ -35,32 +35,52 @@ def boot(order: dict[str, Any]) -> None:
     """Run one container for each worker, and end the machine when all have ended; it then bills no longer."""
     # Whatever happens, it does not outlive the run.
     subprocess.run(["shutdown", "-P", f"+{order['minutes']}"])
+    own = ""
     try:
         own, address = _metadata("instance-id"), _metadata("local-ipv4")
         os.environ.update(AWS_REGION=order["region"], SCALABLE_HOST=address)
         prepare(order)
         with concurrent.futures.ThreadPoolExecutor(order["slots"]) as pool:
             list(pool.map(lambda n: serve(order, f"{own}.{n}", address), range(order["slots"])))
+    except Exception as error:
+        report(order, {"machine": own, "said": str(error)})
+        raise
     finally:
         subprocess.run(["shutdown", "-P", "now"])
 
 
 def prepare(order: dict[str, Any]) -> None:
-    """Wait for Docker, and pull the image."""
+    """Wait for Docker, and pull the image; try again what may pass."""
     subprocess.run(["systemctl", "disable", "--now", "--no-block", "ecs"])  # this is no cluster's
-    registry = order["image"].split("/")[0]
+    registry, said = order["image"].split("/")[0], ""
     for pause in (2, 4, 8, 16, 32, 0):
         try:
             subprocess.run(["docker", "info"], check=True, stdout=subprocess.DEVNULL)
             if ".dkr.ecr" in registry or ".dkr-ecr" in registry:
                 log_in(registry)
-            subprocess.run(["docker", "pull", "--quiet", order["image"]], check=True)
-            return
+            pull = ["docker", "pull", "--quiet", order["image"]]
+            done = subprocess.run(pull, stderr=subprocess.PIPE)
+            if done.returncode == 0:
+                return
+            said = (done.stderr.decode("utf-8", "replace").strip() or "no reason").splitlines()[-1]
         except Exception as error:
-            sys.stderr.write(f"not yet: {error}\n")
-            if not pause:
-                raise
-            time.sleep(pause)
+            said = str(error)
+        sys.stderr.write(f"not yet: {said}\n")
+        if re.search("not found|manifest unknown|no matching manifest|invalid reference", said):
+            break
+        time.sleep(pause)
+    raise RuntimeError(f"its image {order['image']} cannot be pulled: {said}")
+
+
+def report(order: dict[str, Any], what: dict[str, Any]) -> None:
+    """Say what became of a container, or of this machine, where the driver hears it."""
+    place = {"logGroupName": order["log_group"], "logStreamName": order["reports"]}
+    event = {"timestamp": int(time.time() * 1000), "message": json.dumps(what)}
+    for word, more in (("CreateLogStream", {}), ("PutLogEvents", {"logEvents": [event]})):
+        try:
+            _ask("logs", f"Logs_20140328.{word}", json.dumps({**place, **more}).encode())
+        except Exception as error:  # the stream is there already, or nobody can be told
+            sys.stderr.write(f"{word}: {error}\n")
 
 
 def log_in(registry: str) -> None:
@@ -79,7 +99,21 @@ def log_in(registry: str) -> None:
 
 
 def serve(order: dict[str, Any], own: str, address: str) -> None:
-    """Run one container to its end; one that fails is started twice more."""
+    """Run one container to its end; where a worker's has failed, another waits for a name of its own."""
+    last = 0 if order["role"] == "scheduler" else 2
+    for number in range(last + 1):
+        member = f"{own}.{number}" if number else own
+        code = subprocess.run(container(order, member, address)).returncode
+        if code == 0:
+            return
+        what = {"member": member, "code": code, "again": number < last}
+        if code in (125, 126, 127):
+            what["said"] = "Docker cannot start its container; has the image a python?"
+        report(order, what)
+
+
+def container(order: dict[str, Any], own: str, address: str) -> list[str]:
+    """Return the command that runs a container."""
     command = ["docker", "run", "--rm", "--network", "host", "--stop-timeout", "110"]
     command += ["--log-driver", "awslogs", "--log-opt", f"awslogs-region={order['region']}"]
     command += ["--log-opt", f"awslogs-group={order['log_group']}"]
@@ -89,11 +123,7 @@ def serve(order: dict[str, Any], own: str, address: str) -> None:
         command += ["-e", f"{name}={order['region']}"]
     command += ["-e", f"SCALABLE_HOST={address}", "-e", f"SCALABLE_MEMBER={own}"]
     command += ["--entrypoint", "python", order["image"], "-c", order["program"]]
-    command += [order["role"], order["group"], order["name"], order["place"]]
-    for _ in range(3):
-        if subprocess.run(command).returncode == 0:
-            return
-        time.sleep(1)
+    return [*command, order["role"], order["group"], order["name"], order["place"]]
 
 
 # -- end of what travels -------------------------------------------------------------------------------

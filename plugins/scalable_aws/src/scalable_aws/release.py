@@ -17,8 +17,8 @@ from scalable_aws.reach import delete_group, find_groups
 from scalable_aws.secrets import KIND as PARAMETERS
 from scalable_aws.secrets import delete_parameters, find_parameters
 from scalable_aws.standing import PROJECT, RUN, STANDING, secrets_path, standing_name
+from scalable_aws.tasks import DRIVER, describe_tasks, list_tasks, stop_task
 from scalable_aws.tasks import KIND as TASK
-from scalable_aws.tasks import describe_tasks, list_tasks, stop_task
 from scalable_core.cluster.launcher import Rate
 from scalable_core.cluster.ledger import Ledger
 from scalable_core.cluster.pace import Bucket
@@ -44,6 +44,8 @@ async def release_run(
     known: Sequence[str] = (),
     sure: bool = False,
     machines: Sequence[str] | None = None,
+    parameters: Sequence[str] = (),
+    group: str = "",
 ) -> list[Resource]:
     """Remove everything of a run in the order that AWS accepts, look again, and return what is left.
 
@@ -55,11 +57,13 @@ async def release_run(
         known: ARNs of tasks that nobody has seen stop.
         sure: These are all; otherwise ECS is given time to show what was asked for last.
         machines: For a run on EC2, the instances that its tags may not show yet; None for one on Fargate.
+        parameters: Names of the run's parameters, where they are known; the last look finds others.
+        group: Id of its security group, where it is known.
     """
     path = f"{secrets_path(project)}/{run}"
     left: list[Resource] = []
     for _ in range(ROUNDS):  # somebody may have made something while it was removed
-        removing = asyncio.ensure_future(_remove_parameters(account, path))
+        removing = asyncio.ensure_future(_remove_parameters(account, path, parameters))
         try:
             if machines is None:
                 await _stop_tasks(account, standing_name(project), run, known, sure=sure)
@@ -67,7 +71,8 @@ async def release_run(
                 await remove_machines(account, project, run, machines)
         finally:
             await removing
-        await _remove_groups(account, project, run)
+        await _remove_groups(account, project, run, group)
+        parameters, group = (), ""  # what is left has to be looked for
         left = await find_of_run(account, project, run, machines=machines is not None)
         if not left:
             break
@@ -75,7 +80,8 @@ async def release_run(
         there = {(each.kind, each.id) for each in left}
         for entry in ledger.entries:
             kind, ids = entry.resource.kind, {entry.resource.id, entry.made}
-            if kind in (PARAMETERS, GROUP, TEMPLATE) and not {(kind, each) for each in ids} & there:
+            ours = kind in (PARAMETERS, GROUP, TEMPLATE) or entry.resource.id == DRIVER
+            if ours and not {(kind, each) for each in ids} & there:
                 await ledger.gone(kind, [entry.resource.id])
     return left
 
@@ -187,14 +193,16 @@ async def _stop_tasks(
         await asyncio.sleep(LOOK_EVERY)
 
 
-async def _remove_parameters(account: Account, path: str) -> None:
-    await delete_parameters(account, await find_parameters(account, path))
+async def _remove_parameters(account: Account, path: str, known: Sequence[str]) -> None:
+    await delete_parameters(account, known or await find_parameters(account, path))
 
 
-async def _remove_groups(account: Account, project: str, run: str) -> None:
+async def _remove_groups(account: Account, project: str, run: str, known: str) -> None:
     """Delete a run's security groups; they are in use until the interfaces of its tasks are gone."""
-    groups = await find_groups(account, {PROJECT: project, RUN: run})
-    left = [str(group["GroupId"]) for group in groups]
+    left = [known]
+    if not known:
+        groups = await find_groups(account, {PROJECT: project, RUN: run})
+        left = [str(group["GroupId"]) for group in groups]
     started, pause = time.monotonic(), 1.0
     while left and time.monotonic() - started < STOPPING:
         left = [each for each in left if not await delete_group(account, each)]

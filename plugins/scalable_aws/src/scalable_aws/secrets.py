@@ -42,6 +42,7 @@ class SecretStore:
         self.path = path
         self._account, self._tags, self._ledger = account, tags, ledger
         self._count = 0
+        self.names: list[str] = []
 
     async def publish(self, documents: Mapping[str, str]) -> None:
         """Add documents; they are there for members when this returns."""
@@ -52,6 +53,7 @@ class SecretStore:
             await self._ledger.intend([place])
         number, self._count = self._count, self._count + 1
         parts = pack(documents)
+        self.names += [f"{self.path}/{number}-{part}-{len(parts)}" for part in range(len(parts))]
         await asyncio.gather(
             *(
                 self._put(f"{self.path}/{number}-{part}-{len(parts)}", text)

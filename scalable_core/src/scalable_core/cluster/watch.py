@@ -22,7 +22,7 @@ logger = logging.getLogger("scalable.fleet")
 #: The name of the scheduler's group, and what its member's name begins with.
 SCHEDULER = "scheduler"
 #: Seconds between polls at most, while something is on its way and when all is quiet.
-POLL_BUSY, POLL_QUIET = 5.0, 30.0
+POLL_BUSY, POLL_QUIET = 4.0, 30.0
 #: Seconds for which a member that was launched need not be shown.
 VANISH = 60.0
 #: Seconds after which a member that was told to end, and has not, is told again.
@@ -66,11 +66,11 @@ class Watch:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._soon.wait(), timeout)
                 woken = True
-            self._soon.clear()
             if woken:  # whatever has woken us needs a moment to be seen by the service
                 pause = interval
                 await asyncio.sleep(interval * random.uniform(0.4, 0.6))
             await self._crew.pace.take("poll")
+            self._soon.clear()  # this look is for all that has happened until now
             if self._crew.ending.is_set():
                 break
             try:
@@ -151,7 +151,6 @@ class Watch:
     async def _end(self, seats: Sequence[Seat]) -> None:
         if not seats:
             return
-        await self._crew.fleet.ledger.gone(self._crew.launcher.kind, [seat.name for seat in seats])
         never = [seat.name for seat in seats if seat.member is None]
         self._crew.payroll.drop(never)
         self._crew.payroll.end([seat.name for seat in seats], time.time())
@@ -185,6 +184,8 @@ class Watch:
             elif seat.offer is not None:
                 self._crew.note_failure(group, seat.offer, failure, 1)
             self._crew.refill(group)
+        # Last, for a launcher finds the logs of members by what the ledger has.
+        await self._crew.fleet.ledger.gone(self._crew.launcher.kind, [seat.name for seat in seats])
         self._crew.launch_soon.set()
 
 

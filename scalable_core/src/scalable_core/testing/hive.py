@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,19 @@ class Hive:
 
     Args:
         log: File for what it writes; thrown away when None.
+
+    Attributes:
+        program: What Python runs; another one may keep members of another kind.
     """
+
+    program: Sequence[str] = ("-m", __name__)
 
     def __init__(self, log: Path | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="scalable-hive-")
         place = Path(self._folder.name) / "port"
         with Path(log or "/dev/null").open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(place)],
+                [sys.executable, *self.program, str(place)],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -121,20 +126,20 @@ class HiveLauncher(LoopbackLauncher):
             return json.loads(await reader.readline())
 
 
-class _SharedThreads(ThreadPoolExecutor):
+class SharedThreads(ThreadPoolExecutor):
     """Threads of all workers together: one for each of a thousand would fight over one interpreter."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Stay: the worker that closes is not the only one."""
 
 
-class _Keeper:
+class Keeper:
     """Inside the process: keeps the members of all runs."""
 
     def __init__(self) -> None:
         self.tasks: dict[tuple[str, str], asyncio.Task[int]] = {}
         self.servers: dict[tuple[str, str], Any] = {}
-        self._threads = _SharedThreads(64)
+        self.threads = SharedThreads(64)
         self._closing: set[asyncio.Future[Any]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -220,7 +225,7 @@ class _Keeper:
             nthreads=order["worker"]["nthreads"],
             resources=order["worker"]["resources"],
             memory_limit=0,
-            executor=self._threads,
+            executor=self.threads,
             death_timeout=limits["join"],
             dashboard=False,
         )
@@ -249,7 +254,13 @@ def _security(tls: Mapping[str, str]) -> Any:
     )
 
 
-async def _main(place: Path) -> None:
+async def keep(place: Path, keeper: Keeper) -> None:
+    """Serve until the process that has started this one is gone.
+
+    Args:
+        place: File for the port, once there is one.
+        keeper: Of the members.
+    """
     import logging
 
     import dask
@@ -263,7 +274,7 @@ async def _main(place: Path) -> None:
         }
     )
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    server = await asyncio.start_server(_Keeper().serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(keeper.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     place.with_suffix(".new").write_text(str(port))
     place.with_suffix(".new").replace(place)
@@ -273,4 +284,4 @@ async def _main(place: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(Path(sys.argv[1])))
+    asyncio.run(keep(Path(sys.argv[1]), Keeper()))
