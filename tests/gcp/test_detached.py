@@ -218,7 +218,7 @@ def test_a_run_whose_scheduler_is_lost_says_so_and_is_resumed_from_what_it_has_k
     assert not study.left
     (run,) = [each.name for each in (study.here / ".scalable" / "runs").iterdir()]
     study.scalable("run", "--resume", run, "--yes", cwd=study.here)
-    last = json.loads(study.scalable("report", "--json", cwd=study.here))
+    last = json.loads(study.scalable("runs", "--json", cwd=study.here))["runs"][0]
     assert last["counts"]["cached"] >= 5
     assert last["counts"]["run"] + last["counts"]["cached"] == 60
     assert not study.left
