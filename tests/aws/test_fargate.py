@@ -360,6 +360,33 @@ def test_expired_credentials_are_one_sentence(bed, become, start, make_plan, fau
     assert "aws sso login" in (caught.value.cure or "")
 
 
+def test_credentials_that_expire_in_mid_run_cost_no_result_and_what_is_left_can_be_removed(
+    bed, become, start, make_plan, project
+):
+    """The scheduler needs none; closing says that they have expired, and somebody else ends the run."""
+    key = become(bed)
+    fleet, client = start(make_plan(2), workers=2)
+    run = fleet.fleet.run
+    bed.tell("faults", [{"key": key, "code": "ExpiredTokenException"}])
+    try:
+        assert client.gather(client.map(lambda x: x + 1, range(50))) == list(range(1, 51))
+        client.close()
+        with pytest.raises(ClusterError, match="the AWS credentials have expired") as caught:
+            fleet.close()
+    finally:
+        bed.tell("faults", [])
+
+    assert "aws sso login" in (caught.value.cure or "")
+    assert left_of(bed, project)
+    context = HookContext(project=project)
+    record = ClusterRecord(
+        provider="aws", run=run, project=project, target="there", created="",
+        data={"region": "us-east-1"},
+    )  # fmt: skip
+    assert release.release(record, context, provider="aws").remaining == ()
+    assert left_of(bed, project) == []
+
+
 def test_a_call_whose_answer_is_lost_starts_no_second_member(
     bed, become, start, make_plan, project
 ):

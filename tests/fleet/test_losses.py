@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from scalable_core.cluster import watch
 from scalable_core.cluster.launcher import Limits
 from scalable_core.errors import ClusterError
 
@@ -33,6 +34,23 @@ def test_half_of_the_workers_taken_away_costs_no_call(
     client.wait_for_workers(8, timeout=60)
     assert not set(victims) & set(fleet.members("analysis"))
     assert len(fleet.sink.texts("worker.lost")) == 4
+
+
+def test_a_worker_that_does_not_come_back_is_replaced_though_its_member_runs(
+    make_plan, hive_launcher, start, hive, wait_until, monkeypatch
+):
+    """As when the network breaks around it: the service sees nothing, and the scheduler has lost it."""
+    monkeypatch.setattr(watch, "REJOIN", 1.0)
+    fleet, client = start(make_plan(2), hive_launcher(), workers=2)
+    victim = fleet.members("analysis")[0]
+
+    fleet.loop.add_callback(fleet.crew.left, victim)
+
+    wait_until(lambda: victim not in hive.alive(fleet.fleet.run))
+    wait_until(lambda: victim not in fleet.members("analysis"))
+    client.wait_for_workers(2, timeout=60)
+    (said,) = fleet.sink.texts("worker.lost")
+    assert said.startswith(f"{victim} is there, and the scheduler has not heard of its worker")
 
 
 def test_a_worker_that_is_told_to_end_hands_over_what_it_holds(

@@ -27,6 +27,8 @@ POLL_BUSY, POLL_QUIET = 4.0, 30.0
 VANISH = 60.0
 #: Seconds after which a member that was told to end, and has not, is told again.
 TELL_AGAIN = 30.0
+#: Seconds that a member whose worker was there has to bring it back: a nanny starts it anew, and a network mends.
+REJOIN = 90.0
 #: Logs that are read for one poll; what goes wrong for many goes wrong in the same way.
 LOGS_AT_ONCE = 3
 
@@ -118,23 +120,35 @@ class Watch:
                     ended.append(seat)
         again += self._late(now)
         await self._end(ended)
-        await self._crew.tell([*again, *strays])
+        # Who shares a unit with others that work is ended with them.
+        await self._crew.tell([*self._crew.releasable(again), *strays])
         return changed or bool(ended)
 
     def _late(self, now: float) -> list[str]:
         """Give up members whose worker has not come in time; they end by themselves too, if they can."""
         late = []
         for seat in list(self._crew.seats.values()):
-            waits = seat.state in ("asked", "running") and seat.group != SCHEDULER
-            if waits and now - seat.since > self._crew.fleet.limits.join + 30:
+            if seat.state not in ("asked", "running") or seat.group == SCHEDULER:
+                continue
+            joined = seat.joined_at is not None
+            patience = REJOIN if joined else self._crew.fleet.limits.join + 30
+            if now - seat.since <= patience:
+                continue
+            group = self._crew.groups[seat.group]
+            seat.turn("leaving", now)
+            late.append(seat.name)
+            if joined:
+                text = (
+                    f"{seat.name} is there, and the scheduler has not heard of its worker for"
+                    f" {REJOIN:g} s: its network may be broken"
+                )
+                self._crew.say("worker.lost", text, **_facts(seat))
+                group.note_crash(LaunchFailure(kind="other", message=text))
+            elif seat.offer is not None:
                 text = f"{seat.name} did not join in {self._crew.fleet.limits.join:g} s"
                 failure = LaunchFailure(kind="other", message=text)
-                seat.turn("leaving", now)
-                late.append(seat.name)
-                group = self._crew.groups[seat.group]
-                if seat.offer is not None:
-                    self._crew.note_failure(group, seat.offer, failure, 1)
-                self._crew.refill(group)
+                self._crew.note_failure(group, seat.offer, failure, 1)
+            self._crew.refill(group)
         return late
 
     def _notice(self, seat: Seat, now: float) -> None:
