@@ -27,7 +27,7 @@ POLL_BUSY, POLL_QUIET = 4.0, 30.0
 VANISH = 60.0
 #: Seconds after which a member that was told to end, and has not, is told again.
 TELL_AGAIN = 30.0
-#: Seconds that a member whose worker was there has to bring it back: a nanny starts it anew, and a network mends.
+#: Seconds that a member has to bring back its worker: a nanny starts it anew, or a network mends.
 REJOIN = 90.0
 #: Logs that are read for one poll; what goes wrong for many goes wrong in the same way.
 LOGS_AT_ONCE = 3
