@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from gcp.testbed import Testbed
+from gcp.testbed import Testbed, permission_of
 
 from scalable_core.plugins import PluginHost
 from scalable_core.session.running import end_run, find_running, open_project
@@ -35,15 +35,6 @@ components:
 tasks:
   add: {{component: work}}
 """
-#: Methods whose permission has another name, by how they end; None for those that need none.
-PERMISSIONS = {
-    "secrets.addVersion": "secretmanager.versions.add",
-    "projects.testIamPermissions": None,
-    "serviceAccounts.testIamPermissions": None,
-    "projects.get": "resourcemanager.projects.get",
-    "entries.list": "logging.logEntries.list",
-}
-VERBS = {"insert": "create", "aggregatedList": "list", "wait": "get"}
 #: Drivers that live at one time.
 AT_ONCE = 4
 
@@ -178,14 +169,6 @@ def test_whenever_a_driver_is_killed_down_leaves_nothing(drivers):
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for done in [pool.submit(crash, drivers, number) for number in range(whole)]:
             done.result()
-
-
-def permission_of(method: str) -> str | None:
-    """The permission that a method needs."""
-    *_, resource, verb = method.split(".")
-    if f"{resource}.{verb}" in PERMISSIONS:
-        return PERMISSIONS[f"{resource}.{verb}"]
-    return f"{method.partition('.')[0]}.{resource}.{VERBS.get(verb, verb)}"
 
 
 @pytest.mark.timeout(120)

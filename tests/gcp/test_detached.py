@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from gcp.testbed import permission_of
+
+from scalable_gcp.policy import MEMBERS, driver_permissions
 
 pytestmark = pytest.mark.timeout(300)
 SCALABLE = Path(sys.executable).with_name("scalable")
@@ -114,6 +117,12 @@ class Study:
         state = self.google.state
         return {kind: state[kind] for kind in KINDS if state[kind]}
 
+    @property
+    def permissions(self) -> set[str | None]:
+        """What the service account of members and driver has needed."""
+        calls = self.google.get("calls")
+        return {permission_of(c["id"]) for c in calls if c["who"].startswith("account:")} - {None}
+
     def status(self) -> list[tuple[str, str]]:
         """Runs as the other machine sees them, and where their drivers are."""
         found = json.loads(self.scalable("status", "--json"))["runs"]
@@ -161,6 +170,8 @@ def test_one_job_holds_driver_scheduler_and_workers(study):
     made = {call["id"] for call in study.google.get("calls")}
     assert "run.projects.locations.workerPools.create" not in made
     assert "compute.instances.insert" not in made
+    granted = {"secretmanager.versions.access", "artifactregistry.tags.get"}
+    assert study.permissions <= {*MEMBERS, *granted}
     assert any(line.startswith("model-1  computed") for line in study.logs().splitlines())
 
 
@@ -174,6 +185,8 @@ def test_the_schedulers_machine_runs_the_driver(study, transport):
     see_it_through(study, run)
     rules = [c["body"] for c in study.google.get("calls") if c["id"] == "compute.firewalls.insert"]
     assert [rule["sourceRanges"] for rule in rules] == [["10.128.0.0/20"]]
+    needed = driver_permissions(public=False, detached=True)
+    assert study.permissions <= {*needed, "secretmanager.versions.access"}
 
 
 @pytest.mark.slow

@@ -10,6 +10,16 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+#: Methods whose permission has another name, by how they end; None for those that need none.
+PERMISSIONS = {
+    "secrets.addVersion": "secretmanager.versions.add",
+    "projects.testIamPermissions": None,
+    "serviceAccounts.testIamPermissions": None,
+    "projects.get": "resourcemanager.projects.get",
+    "entries.list": "logging.logEntries.list",
+}
+VERBS = {"insert": "create", "aggregatedList": "list", "wait": "get"}
+
 
 class Testbed:
     """Starts ``python tests/testbed/gcp``, as a context manager.
@@ -72,3 +82,11 @@ class Testbed:
         """What there is."""
         found: dict[str, Any] = self.get("state")
         return found
+
+
+def permission_of(method: str) -> str | None:
+    """The permission that a method needs."""
+    *_, resource, verb = method.split(".")
+    if f"{resource}.{verb}" in PERMISSIONS:
+        return PERMISSIONS[f"{resource}.{verb}"]
+    return f"{method.partition('.')[0]}.{resource}.{VERBS.get(verb, verb)}"

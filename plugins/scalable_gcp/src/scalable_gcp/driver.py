@@ -60,7 +60,7 @@ def provision(plan: Plan, context: HookContext) -> FleetCluster:
     from scalable_gcp.single import InstanceLauncher
 
     options = plan.target.options
-    if os.environ.get(HOME, MACHINE) == MACHINE:
+    if not in_one_job():
         host = metadata("instance/network-interfaces/0/ip")
         launcher = CloudRunLauncher(options, detached=True)
         return FleetCluster(plan, launcher, context, driver_host=host)
@@ -68,6 +68,11 @@ def provision(plan: Plan, context: HookContext) -> FleetCluster:
     said = f"transport single: driver, scheduler and {count} fit into {single_size(plan)}"
     context.events.emit(Event(time=time.time(), kind="fleet.transport", message=said))
     return FleetCluster(plan, InstanceLauncher(options), context, driver_host="127.0.0.1")
+
+
+def in_one_job() -> bool:
+    """Return whether this process is a driver whose workers are in its own instance."""
+    return os.environ.get(HOME, MACHINE) != MACHINE
 
 
 def check_single(plan: Plan) -> None:

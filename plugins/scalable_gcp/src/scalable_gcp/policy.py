@@ -62,11 +62,13 @@ DRIVER: dict[str, tuple[str, ...]] = {
 #: What IAP's tunnel needs besides, and a public address.
 TUNNEL = ("iap.tunnelInstances.accessViaIAP",)
 PUBLIC = ("compute.subnetworks.useExternalIp",)
-#: What the members' service account needs; storage of the project comes on top, by its bucket.
+#: What the members' service account needs, and that of a driver in one job with its workers; storage of the
+#: project comes on top, by its bucket.
 MEMBERS = (
     "artifactregistry.repositories.downloadArtifacts",
     "compute.instances.delete",
     "logging.logEntries.create",
+    "run.jobs.delete",
     "run.workerPools.delete",
     "run.workerPools.list",
     "secretmanager.secrets.delete",

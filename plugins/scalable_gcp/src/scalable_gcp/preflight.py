@@ -12,7 +12,7 @@ from scalable_core.errors import ClusterError
 from scalable_core.types import HookContext, Plan, Problem, WorkerGroup
 from scalable_gcp import requests
 from scalable_gcp.cloud import CallError, Cloud
-from scalable_gcp.driver import driver_job
+from scalable_gcp.driver import driver_job, in_one_job
 from scalable_gcp.network import find_network
 from scalable_gcp.options import CloudRunOptions
 from scalable_gcp.policy import driver_permissions
@@ -29,8 +29,8 @@ def preflight(plan: Plan, context: HookContext) -> Sequence[Problem]:
     from scalable_gcp import client
 
     options = plan.target.options
-    if not isinstance(options, CloudRunOptions):
-        return ()
+    if not isinstance(options, CloudRunOptions) or in_one_job():
+        return ()  # a driver whose workers are beside it asks for nothing more
     try:
         cloud = Cloud(options.project_id, options.region)
     except ClusterError as error:
