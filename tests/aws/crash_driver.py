@@ -57,6 +57,8 @@ def drive(order: dict[str, Any]) -> None:
     os.dup2(log, 2)
     # The more it looks, the more calls there are to be killed after.
     scalable_aws.fargate.FargateLauncher.poll_interval = 0.7
+    scalable_aws.ec2.Ec2Launcher.poll_interval = 0.7
+    scalable_aws.machines.LOOK_EVERY = 0.3
     scalable_aws.preflight.PATIENCE = 120.0
     scalable_aws.release.LOOK_EVERY = 0.3
     scalable_core.cluster.fleet.FAREWELL = 2.0
