@@ -12,11 +12,12 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from aws.testbed import Testbed
 from botocore.httpsession import where
 
 from scalable_aws import release
@@ -119,15 +120,21 @@ def members(request):
 
 
 @pytest.fixture
-def drivers(members, become, tmp_path, monkeypatch) -> Iterator[Drivers]:
-    """Drivers, and this process as somebody else who looks after them."""
-    become(members)
+def drive_on(become, tmp_path, monkeypatch) -> Iterator[Callable[[Testbed], Drivers]]:
+    """Starts drivers on a local AWS, and makes this process somebody else who looks after them."""
     monkeypatch.setattr(release, "LOOK_EVERY", 0.3)
     monkeypatch.setattr(release, "SETTLING", 1.0)
-    members.client("s3").create_bucket(Bucket="crashes")
-    drivers = Drivers(members, tmp_path)
-    yield drivers
-    drivers.close()
+    opened = []
+
+    def drive_on(bed):
+        become(bed)
+        bed.client("s3").create_bucket(Bucket="crashes")
+        opened.append(Drivers(bed, tmp_path))
+        return opened[-1]
+
+    yield drive_on
+    for drivers in opened:
+        drivers.close()
 
 
 def down(folder):
@@ -164,12 +171,13 @@ def left_of(bed, project):
 
 
 @pytest.mark.timeout(900)
-def test_whenever_a_driver_is_killed_down_leaves_nothing(members, drivers):
+def test_whenever_a_driver_is_killed_down_leaves_nothing(members, drive_on):
     """After each call of a whole run in an empty account, carried out but not answered.
 
     Half of the ends come from the driver's own folder, the others from another machine, which has the manifest
     alone: there the ledger in the project's storage and the tags must be enough.
     """
+    drivers = drive_on(members)
     _, key, code = drivers.run(after=0)
     assert code == 0
     whole = calls_of(members, key)
@@ -206,16 +214,28 @@ def test_whenever_a_driver_is_killed_down_leaves_nothing(members, drivers):
     assert {kind for kind, _ in {*ends, *more} - {None}} == set(whole)
 
 
-def test_without_anybody_the_limits_in_the_cluster_end_what_bills(members, drivers):
-    """The scheduler ends when nobody drives it, the workers with it; those that never saw it, in time."""
+def test_without_anybody_the_limits_in_the_cluster_end_what_bills(members, drive_on):
+    """The scheduler ends when nobody drives it, and the workers with it."""
     limits = {"no_driver": 2.0, "join": 10.0}
-    folder, _, code = drivers.run(limits=limits, after=1, at="ecs:StopTask")
+    folder, _, code = drive_on(members).run(limits=limits, after=1, at="ecs:StopTask")
     assert code == -9
-    cluster = standing_name(folder.name)
-    assert members.tasks(cluster)
 
-    end = time.monotonic() + 90
-    while members.tasks(cluster) and time.monotonic() < end:
+    assert_all_end(members, standing_name(folder.name))
+
+
+def test_members_that_were_never_told_where_to_go_end_by_themselves(real_bed, drive_on):
+    """The driver dies once they are asked for: nobody has their code, and nobody tells them an address."""
+    limits = {"no_driver": 3.0, "join": 10.0}
+    folder, _, code = drive_on(real_bed).run(limits=limits, after=2, at="ecs:RunTask")
+    assert code == -9
+
+    assert_all_end(real_bed, standing_name(folder.name), least=3)
+
+
+def assert_all_end(bed, cluster, least=1):
+    """Wait until tasks that are there have ended, without a word from anybody."""
+    assert len(bed.tasks(cluster)) >= least
+    end = time.monotonic() + 120
+    while bed.tasks(cluster) and time.monotonic() < end:
         time.sleep(0.2)
-
-    assert members.tasks(cluster) == []
+    assert bed.tasks(cluster) == []

@@ -178,8 +178,10 @@ def _of_ecs(question: Question, name: str) -> Iterator[Need]:
     else:
         assert question.action in ("CreateCluster", "DeleteCluster", "DescribeClusters"), name
         yield Need(name, (cluster,))
-        if fields.get("tags"):
+        if question.action == "CreateCluster":  # as if it were the account's first
+            linked = "role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
             yield Need("ecs:TagResource", (cluster,))
+            yield Need("iam:CreateServiceLinkedRole", (question.arn("iam", linked),))
 
 
 def _handed_on(*roles: str) -> Iterator[Need]:

@@ -266,6 +266,13 @@ def _roles(scope: _Scope, options: AwsOptions, machines: bool, detached: bool) -
         resources=made,
         once=True,
     )
+    # ECS needs one for an account's first cluster, EC2 for its first fleet, and for its first Spot machine.
+    yield Grant(
+        name="MakeLinkedRoles",
+        actions=("iam:CreateServiceLinkedRole",),
+        resources=(scope.arn("iam", "role/aws-service-role/*", region=""),),
+        once=True,
+    )
     parts = ("execution", "task", *(("driver",) if detached else ()))
     named = (getattr(options, f"{part}_role_arn", None) for part in parts)
     services = {"ec2": "HandOnRoles"} if machines else {"ecs-tasks": "HandOnRoles"}
@@ -323,7 +330,6 @@ def _machines(scope: _Scope) -> Iterator[Grant]:
     images = f"arn:{scope.partition}:ssm:{scope.region}:*:parameter/aws/service/ecs/optimized-ami/*"
     profile = scope.arn("iam", f"instance-profile/scalable/{scope.name}-*", region="")
     unmade = scope.arn("iam", f"instance-profile/{scope.name}-*", region="")
-    linked = scope.arn("iam", "role/aws-service-role/*", region="")
     yield Grant(name="FindMachineImage", actions=("ssm:GetParameter",), resources=(images,))
     yield Grant(
         name="StartMachines",
@@ -346,11 +352,5 @@ def _machines(scope: _Scope) -> Iterator[Grant]:
             "iam:TagInstanceProfile",
         ),
         resources=(profile, unmade),
-        once=True,
-    )
-    yield Grant(
-        name="MakeLinkedRoles",
-        actions=("iam:CreateServiceLinkedRole",),
-        resources=(linked,),
         once=True,
     )
