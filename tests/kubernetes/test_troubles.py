@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from attrs import evolve
 from scalable_core.errors import ClusterError, NoCapacityError
 from scalable_core.types import HookContext
 from scalable_kubernetes.access import from_endpoint
+from scalable_kubernetes.observe import observe
 from scalable_kubernetes.permissions import RIGHTS, each_right, role
 from scalable_kubernetes.preflight import look
 from scalable_kubernetes.troubles import last_words
@@ -255,12 +257,16 @@ def test_a_token_that_is_refused_is_renewed_once(kubernetes, namespace, proxy):
     api = Api(from_endpoint(proxy.url, None, token))
     assert api.get(path("v1", "pods", namespace))["items"] == []
     assert asked.count(True) == 1
+    current[0] = "old-token"
+    watch = [("watch", "true"), ("timeoutSeconds", "1")]
+    assert list(api.stream(path("v1", "pods", namespace), watch)) == []
+    assert asked.count(True) == 2
 
     never = Api(from_endpoint(proxy.url, None, lambda fresh: "never"))
     with pytest.raises(ApiError) as caught:
         never.get(path("v1", "pods", namespace))
     assert caught.value.status == 401
-    assert len([each for each in proxy.seen if each[1].endswith("/pods")]) == 4
+    assert len([each for each in proxy.seen if each[1].endswith("/pods")]) == 6
 
 
 def test_a_namespace_that_is_not_there_and_a_server_that_is_not_there_are_said(
@@ -277,6 +283,33 @@ def test_a_namespace_that_is_not_there_and_a_server_that_is_not_there_are_said(
     plan = evolve(plan, target=evolve(plan.target, options=options))
     with pytest.raises(ClusterError, match="does not lead to a cluster"):
         start(plan)
+
+
+@pytest.mark.parametrize(
+    ("group", "since", "more", "state"),
+    [
+        ("analysis", 30, {}, "running"),
+        ("analysis", 70, {}, "stopping"),
+        ("scheduler", 70, {}, "stopped"),
+        ("scheduler", 70, {"readinessGates": [{"conditionType": "theirs"}]}, "running"),
+    ],
+)
+def test_a_pod_whose_node_is_silent_is_given_up_after_a_while(group, since, more, state):
+    """Long before the cluster itself deletes it; who else speaks for its readiness may keep it."""
+    at = datetime.datetime.fromtimestamp(1e9 - since, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    pod = {
+        "metadata": {"name": "it", "labels": {"scalable-group": group}, "creationTimestamp": at},
+        "spec": {"nodeName": "n7", **more},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [{"name": "member", "ready": True, "state": {"running": {}}}],
+            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": at}],
+        },
+    }
+    member = observe(pod, now=1e9, patience=300.0)
+
+    assert member.state == state
+    assert (member.reason == "its node n7 does not answer any more") is (state != "running")
 
 
 def test_the_last_word_of_events_counts_and_a_pull_that_failed_longer_than_its_next_try():
