@@ -116,6 +116,38 @@ class Laptop:
         ]
         return found
 
+    def check_rights(self, driver: str, ana: str) -> None:
+        """Compare what a driver and who has started it have called with what they may."""
+
+        def called(key: str) -> set[str]:
+            return {f"{call['service']}:{call['action']}" for call in self.bed.calls(key)}
+
+        found = self.bed.client("iam").get_role_policy(
+            RoleName=f"scalable-{self.name}-driver", PolicyName="scalable"
+        )
+        statements = found["PolicyDocument"]["Statement"]
+        allowed = {
+            action
+            for each in statements
+            for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+        }
+        own = called(f"ASIA{driver[:16].upper().replace('-', '')}")
+        assert {"ecs:RunTask", "ssm:GetParametersByPath", "ssm:DeleteParameters"} <= own
+        assert own <= allowed | {"service-quotas:GetServiceQuota"}, own - allowed
+        (passing,) = [each for each in statements if "iam:PassRole" in each["Action"]]
+        assert {arn.rpartition("-")[2] for arn in passing["Resource"]} == {"execution", "task"}
+        assert not {a for a in allowed if a.startswith(("iam:Create", "iam:Put", "iam:Attach"))}
+
+        words = ("doctor", "--target", "aws", "--detach", "--print-policy", "--json")
+        printed = set(json.loads(self.scalable(*words))["actions"])
+        assert called(ana) <= printed | {"service-quotas:GetServiceQuota"}, called(ana) - printed
+
+    def silence(self, run: str) -> None:
+        """Let ten minutes pass since the last sign of life of a run that gives none any more."""
+        place = {"Bucket": f"bucket-{self.name}", "Key": f"runs/.runs/{run}/heartbeat.json"}
+        text = json.dumps({"time": time.time() - 600})
+        self.bed.client("s3").put_object(Body=text.encode(), **place)
+
     def leavings(self) -> dict[str, list[str]]:
         """Return what there is in the account that belongs to runs of this project."""
         own = [{"Name": "tag:scalable-project", "Values": [self.name]}]
@@ -200,7 +232,7 @@ def elsewhere(laptop: Laptop, tmp_path: Path) -> Path:
 
 
 def test_a_run_of_200_calls_ends_well_with_the_laptop_gone(
-    laptop: Laptop, elsewhere: Path, real_bed
+    laptop: Laptop, elsewhere: Path, become_ana: str
 ) -> None:
     """The starter is killed at once; all the rest is seen from a folder that has the manifest alone."""
     starter = laptop.start(
@@ -211,7 +243,7 @@ def test_a_run_of_200_calls_ends_well_with_the_laptop_gone(
     starter.kill()
     starter.wait()
     assert run, starter.communicate()[1]
-    driver = laptop.driver(run)
+    driver = laptop.driver(run)["taskArn"].rpartition("/")[2]
 
     (seen,) = json.loads(laptop.scalable("status", "--json", cwd=elsewhere))["runs"]
     assert (seen["run"], seen["driver"]) == (run, "elsewhere")
@@ -228,5 +260,108 @@ def test_a_run_of_200_calls_ends_well_with_the_laptop_gone(
     laptop.scalable("artifacts", "get", "total.json", "--run", run, cwd=elsewhere)
     assert json.loads((elsewhere / "total.json").read_text()) == total
     assert json.loads(laptop.scalable("status", "--json", cwd=elsewhere))["runs"] == []
-    assert driver["capacityProviderName"] == "FARGATE"
-    assert driver["startedBy"] == run
+    laptop.check_rights(driver, become_ana)
+
+
+@pytest.mark.slow
+def test_a_driver_that_dies_is_seen_and_its_run_resumed(laptop: Laptop, elsewhere: Path) -> None:
+    """Without a sign of life status says so; only what was not kept is done again; nothing is left."""
+    run = laptop.hand_over(40, 0.3)
+    await_that(lambda: len(laptop.computed()) > 6, "some calls")
+    driver = laptop.driver(run)["taskArn"]
+    laptop.bed.tell("kill", {"tasks": [driver]})
+    await_that(
+        lambda: not laptop.tasks(run), "the end of the workers, which nobody has told to end"
+    )
+    kept = laptop.computed()
+    laptop.silence(run)
+
+    (seen,) = json.loads(laptop.scalable("status", "--json", cwd=elsewhere))["runs"]
+    watched = laptop.scalable("attach", run, cwd=elsewhere, code=130)
+    again = laptop.scalable("run", "--resume", run, "--detach", "--yes").strip()
+    laptop.scalable("attach", again, code=0)
+
+    assert (seen["run"], seen["driver"]) == (run, "gone")
+    assert watched == ""
+    assert len(kept) < 40
+    # What the two workers had done and could not say any more may be done twice.
+    assert set(laptop.computed()) == set(range(40))
+    assert len(laptop.computed()) <= 40 + 4
+    laptop.await_nothing()
+    assert json.loads(laptop.scalable("status", "--json", cwd=elsewhere))["runs"] == []
+
+
+def test_two_runs_at_once_do_not_mix_and_another_machine_cancels_one(
+    laptop: Laptop, elsewhere: Path
+) -> None:
+    """The end of one is not that of the other; what a cancelled one has done is kept, and nothing is left."""
+    first = laptop.hand_over(400, 0.25)
+    own, laptop.marks = laptop.marks, laptop.folder.parent / "others"
+    second = laptop.hand_over(12, 0.05)
+    laptop.scalable("attach", second)
+    assert laptop.computed() == list(range(12))
+    laptop.marks = own
+    await_that(lambda: len(laptop.computed()) > 2, "some calls of the first")
+    assert len(laptop.tasks(first)) == 3
+
+    done = laptop.scalable("cancel", first, cwd=elsewhere)
+
+    assert "nothing is left" in done
+    laptop.await_nothing()
+    record = json.loads(laptop.scalable("report", first, "--format", "json", cwd=elsewhere))
+    assert record["run"]["status"] == "interrupted"
+    assert "cancelled by" in record["run"]["error"]
+    assert len(laptop.computed()) < 400
+
+
+@pytest.mark.slow
+def test_an_attached_run_goes_on_in_the_cloud(laptop: Laptop) -> None:
+    """What runs again is said; the laptop's driver ends in good order, and the rest is done from the cache."""
+    here = laptop.start("run", "--yes", "--", "40", "0.3", str(laptop.marks))
+    await_that(lambda: len(laptop.computed()) > 5, "some calls")
+    run = next((laptop.folder / ".scalable" / "runs").iterdir()).name
+    asked = laptop.scalable("detach", run, code=2)
+
+    again = laptop.scalable("detach", run, "--yes").strip()
+    assert here.wait(timeout=60) == 130
+    here.communicate()
+    laptop.scalable("attach", again)
+
+    assert asked == ""
+    assert laptop.computed() == list(range(40))
+    laptop.await_nothing()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("laptop", ["ec2"], indirect=True)
+def test_machines_are_driven_from_a_task(laptop: Laptop) -> None:
+    """A run on EC2 has its driver on Fargate, and machines for workers alone; all of them end."""
+    run = laptop.hand_over(10, 0.1)
+    assert laptop.driver(run)["startedBy"] == run
+    laptop.scalable("attach", run)
+
+    assert laptop.computed() == list(range(10))
+    laptop.await_nothing()
+
+
+@pytest.mark.parametrize("kind", ["fargate", "ec2"])
+def test_the_driver_is_in_the_estimate_in_place_of_the_scheduler(kind, tmp_path, monkeypatch):
+    """It is as large as both, or as the target says, and on Fargate whatever the workers are on."""
+    monkeypatch.setenv("TOKEN", "")
+    words = {"project": "p", "bucket": "b", "image": "solar:1.0", "kind": kind}
+    text = MANIFEST.format(**words) + "overlays: {large: {targets: {aws: {driver_cpu: 4096}}}}\n"
+    (tmp_path / "scalable.yaml").write_text(text)
+    (tmp_path / "workflow.py").write_text("")
+    notes = []
+    for more in ((), ("--overlay", "large")):
+        done = subprocess.run(
+            [sys.executable, "-m", "scalable", "run", "--detach", "--dry-run", "--json", *more],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        lines = {each["item"]: each for each in json.loads(done.stdout)["cost"]["lines"]}
+        assert not [item for item in lines if "cheduler" in item]
+        notes.append((lines["Driver compute"]["note"], lines["Driver memory"]["note"]))
+
+    assert notes == [("2 vCPU x 1h", "8 GB x 1h"), ("4 vCPU x 1h", "8 GB x 1h")]

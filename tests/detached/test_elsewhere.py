@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from detached_project import MANIFEST, await_that, computed, processes, start
+from detached_project import MANIFEST, await_that, computed, open_gate, processes, start
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "testbed"))
 
@@ -44,7 +44,12 @@ def laptop(service: Path, project: Path) -> Path:
     """A project whose only target is the service."""
     storage = f"{os.environ['STORAGE']}/{project.parent.name}"
     text = MANIFEST.replace("{name: study}", f"{{name: study, default_storage: '{storage}'}}")
-    text = text.replace("local: {provider: local, max_workers: 2}", "far: {provider: elsewhere}")
+    targets = (
+        "far: {provider: elsewhere}\n"
+        "  short: {provider: elsewhere, max_lifetime: 12s}\n"
+        "  idle: {provider: elsewhere, idle_timeout: 4s}"
+    )
+    text = text.replace("local: {provider: local, max_workers: 2}", targets)
     (project / "scalable.yaml").write_text(text)
     return project
 
@@ -67,7 +72,9 @@ def test_a_run_goes_on_in_a_machine_of_its_own(
     service: Path, laptop: Path, elsewhere: Path, marks: Path, scalable
 ) -> None:
     """The starter is killed at once; another folder watches it to its end, and has its words and artifacts."""
-    starter = start(laptop, "run", "--detach", "--yes", "--", "60", "60", str(marks))
+    starter = start(
+        laptop, "run", "--target", "far", "--detach", "--yes", "--", "60", "60", str(marks)
+    )
     assert starter.stdout is not None
     run = starter.stdout.readline().strip()
     starter.kill()
@@ -89,3 +96,24 @@ def test_a_run_goes_on_in_a_machine_of_its_own(
     assert got.returncode == 0, got.stderr
     assert json.loads((elsewhere / "total.json").read_text()) == sum(i * i for i in range(60))
     assert json.loads(scalable("status", "--json", cwd=elsewhere).stdout)["runs"] == []
+
+
+def test_a_driver_ends_by_its_limits(service: Path, laptop: Path, tmp_path: Path, scalable) -> None:
+    """One whose calls do not end does so at its hard limit, and one that only waits when that is too long."""
+    text = (laptop / "workflow.py").read_text()
+    (laptop / "waiting.py").write_text(text.replace("\nprint(", "\n    time.sleep(600)\nprint("))
+    first, second = tmp_path / "first", tmp_path / "second"
+    words = ("run", "--detach", "--yes", "--target")
+    short = scalable(*words, "short", "--", "9", "3", str(first)).stdout.strip()
+    more = ("--workflow", "waiting.py", "--", "3", "3", str(second))
+    idle = scalable(*words, "idle", *more).stdout.strip()
+    events = service / short / ".scalable/runs" / short / "events.jsonl"
+    await_that(lambda: events.exists() and "max_lifetime" in events.read_text(), "the hard limit")
+    open_gate(first)
+
+    for run, said in ((short, "ended by its max_lifetime of 12s"), (idle, "its idle_timeout")):
+        watched = scalable("attach", run)
+        assert (watched.returncode, said in watched.stderr) == (130, True), watched.stderr
+        await_that(lambda run=run: not members(service, run), "the end of every process")
+    assert computed(first)[:3] == computed(second) == [0, 1, 2]
+    assert len(computed(first)) <= 3 + 2

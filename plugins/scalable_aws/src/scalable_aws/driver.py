@@ -33,13 +33,12 @@ from scalable_aws.standing import (
     make_role,
     secrets_path,
 )
-from scalable_aws.tasks import KIND, find_or_register, own_task
+from scalable_aws.tasks import DRIVER, KIND, find_or_register, own_task
 from scalable_core.cluster.commission import scheduler_group
 from scalable_core.cluster.launcher import MemberGroup, Offer
 from scalable_core.errors import ClusterError, UsageError
 from scalable_core.types import BundleRef, ClusterRecord, HookContext, Plan, Resource
 
-NAME = "driver"
 #: Seconds for which a new role may not be known everywhere yet, and between tries meanwhile.
 SETTLING, PAUSE = 90.0, 3.0
 
@@ -88,7 +87,7 @@ async def _start(plan: Plan, bundle: BundleRef, context: HookContext, options: A
     account = Account.of(options)
     standing, role = await _stand(account, plan)
     tags = {**options.tags, PROJECT: plan.project.name, RUN: str(context.run)}
-    store = SecretStore(account, f"{secrets_path(plan.project.name)}/{context.run}/{NAME}", tags)
+    store = SecretStore(account, f"{secrets_path(plan.project.name)}/{context.run}/{DRIVER}", tags)
     order = {
         "environment": dict(context.secrets()) if context.secrets else {},
         "command": list(bundle.command),
@@ -97,7 +96,7 @@ async def _start(plan: Plan, bundle: BundleRef, context: HookContext, options: A
     definition = requests.task_definition(group, own, standing, program())
     request = requests.run_task(
         group,
-        [f"{NAME}-0"],
+        [f"{DRIVER}-0"],
         Offer(name="on-demand"),
         definition=await find_or_register(account, definition),
         options=own,
@@ -108,7 +107,7 @@ async def _start(plan: Plan, bundle: BundleRef, context: HookContext, options: A
         place=store.path,
     )
     try:
-        await store.publish({NAME: json.dumps(order)})
+        await store.publish({DRIVER: json.dumps(order)})
         return await _run(account, request)
     except BaseException:
         await delete_parameters(account, await find_parameters(account, store.path))
@@ -124,7 +123,7 @@ async def _stand(account: Account, plan: Plan) -> tuple[Standing, str]:
     if options.driver_role_arn:
         return standing, str(options.driver_role_arn)
     policy = driver_policy(plan)
-    return standing, await make_role(account, f"{standing.name}-{NAME}", policy, standing.tags)
+    return standing, await make_role(account, f"{standing.name}-{DRIVER}", policy, standing.tags)
 
 
 async def _run(account: Account, request: Mapping[str, Any]) -> str:
@@ -154,7 +153,7 @@ def _group(plan: Plan) -> MemberGroup:
             "the driver of a detached run needs an image that has scalable with the plugin of aws",
             cure="set driver_image in the target, or image",
         )
-    return MemberGroup(name=NAME, role="scheduler", image=image)
+    return MemberGroup(name=DRIVER, role="scheduler", image=image)
 
 
 def _task_options(plan: Plan) -> FargateOptions:

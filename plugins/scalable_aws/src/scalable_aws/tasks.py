@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scalable_aws.account import Account, CallError
+from scalable_core.cluster.ledger import Ledger
+from scalable_core.types import Resource
 
 KIND = "ecs:task"
+#: What the driver of a detached run is called, beside members.
+DRIVER = "driver"
 #: Tasks in one ``DescribeTasks``.
 PAGE = 100
 
@@ -16,6 +20,13 @@ PAGE = 100
 def own_task() -> str | None:
     """Return the ARN of the task that this process is, if it is the driver of a detached run."""
     return os.environ.get("SCALABLE_DRIVER_TASK")
+
+
+async def note_own_task(ledger: Ledger, region: str | None) -> None:
+    """Put the task that this process is into the ledger of its run, if it is one."""
+    if own := own_task():
+        await ledger.intend([Resource(kind=KIND, id=DRIVER, region=region, run=ledger.run)])
+        await ledger.made(KIND, {DRIVER: own})
 
 
 async def list_tasks(

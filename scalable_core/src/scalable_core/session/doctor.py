@@ -44,18 +44,19 @@ class Check:
     cure: str | None = None
 
 
-def examine(manifest: Manifest, *, host: PluginHost) -> Iterator[Check]:
+def examine(manifest: Manifest, *, host: PluginHost, detached: bool = False) -> Iterator[Check]:
     """Look at everything that a run of a target would need, and yield what was found, in a fixed order.
 
     Args:
         manifest: Read for one target, with no errors.
         host: The plugins.
+        detached: The run is to have a driver of its own.
     """
     yield _environment()
     yield _manifest(manifest)
     yield _provider(manifest, host)
     try:
-        plan = make_plan(manifest, host=host)
+        plan = make_plan(manifest, host=host, detached=detached)
     except ScalableError as error:
         yield _failed("plan", error)
         return

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print what somebody must be allowed to do to run this, in the service's own form.",
 )
+@click.option("--detach", is_flag=True, help="Look at what a detached run needs.")
 @json_option
 @common_options
 def command(
@@ -37,6 +38,7 @@ def command(
     target: str | None,
     overlays: tuple[str, ...],
     print_policy: bool,
+    detach: bool,
     as_json: bool,
     quiet: bool,
     verbose: int,
@@ -63,10 +65,10 @@ def command(
     host = make_host(quiet=quiet, verbose=verbose, offline=print_policy)
     read = load(manifest, target=chosen(target), overlays=overlays, host=host)
     if print_policy:
-        return _print_policy(read, host, as_json=as_json)
+        return _print_policy(read, host, detach, as_json=as_json)
     checks = []
     look = look_of(sys.stdout)
-    for check in examine(read, host=host):
+    for check in examine(read, host=host, detached=detach):
         checks.append(check)
         if not as_json:
             for line in render_check(check, look):
@@ -82,13 +84,13 @@ def command(
     return 3 if failed else 0
 
 
-def _print_policy(manifest: Manifest, host: PluginHost, *, as_json: bool) -> int:
+def _print_policy(manifest: Manifest, host: PluginHost, detach: bool, *, as_json: bool) -> int:
     from scalable_core.cli.terminal import show, show_json
     from scalable_core.errors import ProviderError
     from scalable_core.session.planning import make_plan
     from scalable_core.types import to_data
 
-    plan = make_plan(manifest, host=host)
+    plan = make_plan(manifest, host=host, detached=detach)
     policy = host.required_permissions(plan)
     if policy is None:
         raise ProviderError(
