@@ -34,6 +34,7 @@ from scalable_core.cluster.watch import SCHEDULER
 from scalable_core.errors import ClusterError
 from scalable_core.member.environment import bring
 from scalable_core.types import Environment, HookContext, Plan
+from scalable_core.types.units import format_size
 
 #: Seconds for which a scheduler whose member runs may be out of reach.
 REACH = 120.0
@@ -111,7 +112,7 @@ class MemberHome:
             if name not in crew.seats:
                 return False
             try:
-                if environment is not None and await self._bring(environment, address):
+                if environment is not None and await self._bring(environment, address, crew):
                     environment, give_up = None, time.monotonic() + REACH
                 async with rpc(address, connection_args=args, timeout=5) as remote:
                     said = await remote.scalable_take_code(data=self._code)
@@ -127,13 +128,20 @@ class MemberHome:
             cure="check that nothing between here and there closes that port",
         )
 
-    async def _bring(self, environment: Environment, address: str) -> bool:
+    async def _bring(self, environment: Environment, address: str, crew: Crew) -> bool:
         """Give the member the packages; return whether it has them."""
         host, port = get_address_host_port(address)
         context = self._security.get_connection_args("client")["ssl_context"]
-        return await asyncio.to_thread(
+        began = time.monotonic()
+        has = await asyncio.to_thread(
             bring, host, port, context, environment.path, environment.digest
         )
+        if has:
+            took = (
+                f"{format_size(environment.size)} of packages in {time.monotonic() - began:.1f} s"
+            )
+            crew.listener.say("fleet.packages", f"the scheduler has got {took}")
+        return has
 
 
 class DriverHome:
