@@ -96,7 +96,7 @@ async def _start(plan: Plan, bundle: BundleRef, context: HookContext, options: A
     definition = requests.task_definition(group, own, standing, program())
     request = requests.run_task(
         group,
-        [f"{DRIVER}-0"],
+        [DRIVER],
         Offer(name="on-demand"),
         definition=await find_or_register(account, definition),
         options=own,

@@ -327,8 +327,9 @@ class ScalableClient(LateClient):
                 lost = {k: f for k, f in rest.items() if f.status == "finished" and kept.lacks(k)}
                 # The reason why these cannot be had either may be that their scheduler is gone: it comes first.
                 with contextlib.suppress(OSError, RuntimeError):
-                    gathered = await super()._gather(lost, errors="skip", **kwargs)
-                    await asyncio.to_thread(kept.keep, gathered)
+                    if lost:
+                        gathered = await super()._gather(lost, errors="skip", **kwargs)
+                        await asyncio.to_thread(kept.keep, gathered)
                 raise
             await asyncio.to_thread(kept.keep, gathered)
             values.update(gathered)

@@ -45,13 +45,18 @@ def command(place: str, run: str, quiet: bool, verbose: int, debug: bool) -> int
             code, failure = _drive(taken, host, quiet=quiet, debug=debug)
         except Exception as error:  # said here, so that it is in the driver's log
             code, failure = report_failure(error, sys.argv[1:]), error
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is released; the last words follow
+        _hear_nothing()
         close_record(taken, failure)
         made = put_away(taken)
         if made:
             where = f"are in {taken.project}" if taken.order.stores else "go with this machine"
             say(f"files of the workflow {where}: {', '.join(made[:5])}")
     return code
+
+
+def _hear_nothing() -> None:
+    """Let nobody end this process any more: all is released, and the last words follow."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _drive(
@@ -80,6 +85,7 @@ def _drive(
             run_id=taken.order.run,
             copied=True,
         )
+        _hear_nothing()
         watch.finish(outcome.records)
     code = report_outcome(
         outcome,
