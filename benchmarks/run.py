@@ -27,6 +27,7 @@ FIGURES = (
     "s3",
     "gcs",
     "fleet",
+    "preflight",
 )
 
 

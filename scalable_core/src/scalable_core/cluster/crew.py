@@ -130,12 +130,14 @@ class Crew:
     async def release(self, names: Iterable[str]) -> None:
         """Have members end that hold nothing any more, and do not replace them."""
         told = []
+        counts = {name: len(self.names(name)) for name in self.groups}
         for name in self.releasable(names):
             seat = self.seats.get(name)
             if seat is None or seat.state == "leaving":
                 continue
             group = self.groups[seat.group]
-            group.wanted = min(group.wanted, max(0, len(self.names(seat.group)) - 1))
+            counts[seat.group] -= 1
+            group.wanted = min(group.wanted, counts[seat.group])
             if seat.state == "open":
                 del self.seats[name]
             else:

@@ -315,8 +315,10 @@ class FleetCluster(ScalingFleet):
     def _meet(self, workers: Mapping[str, Any]) -> None:
         for worker in workers.values():
             self.crew.joined(str(worker["name"]))
+        if self._usable:
+            return
         joined = sum(seat.state == "joined" for seat in self.crew.seats.values())
-        if not self._usable and joined - (self._home.group is not None) >= self._least:
+        if joined - (self._home.group is not None) >= self._least:
             self._usable = True
             self.say("cluster.usable", f"the first {self._least} workers are there")
 
