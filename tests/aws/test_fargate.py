@@ -282,6 +282,30 @@ def test_spot_takes_half_of_the_workers_and_no_task_is_lost(
     assert len(fleet.sink.texts("worker.lost") + fleet.sink.texts("worker.notice")) >= 3
 
 
+def test_what_spot_takes_and_has_no_more_of_is_replaced_on_demand(
+    bed, become, start, make_plan, project, wait_until
+):
+    """In the middle of the work, and no call is lost."""
+    become(bed)
+    fleet, client = start(make_plan(4, capacity="spot_with_fallback"), workers=4)
+    futures = client.map(lambda x: time.sleep(0.1) or x, range(60))
+    workers = [t["taskArn"] for t in bed.tasks(standing_name(project)) if _group(t) == "analysis"]
+    bed.tell("capacity", {"FARGATE_SPOT": 2})
+
+    def bought():
+        tasks = bed.tasks(standing_name(project))
+        return sorted(t["capacityProviderName"] for t in tasks if _group(t) == "analysis")
+
+    try:
+        bed.tell("interrupt", {"tasks": workers[:2]})
+        assert client.gather(futures) == list(range(60))
+        wait_until(lambda: bought() == ["FARGATE"] * 2 + ["FARGATE_SPOT"] * 2)
+        client.wait_for_workers(4, timeout=90)
+    finally:
+        bed.tell("capacity", {})
+    assert len(fleet.members("analysis")) == 4
+
+
 def test_a_worker_that_spot_takes_hands_over_what_it_holds(
     real_bed, become, start, make_plan, project, wait_until
 ):
@@ -323,10 +347,12 @@ def test_calls_that_are_throttled_or_fail_are_made_again(bed, become, start, mak
     assert left_of(bed, project) == []
 
 
-def test_a_slow_service_is_waited_for(bed, become, start, make_plan, project):
-    """Two seconds for each call that starts tasks or looks at them."""
+@pytest.mark.parametrize(
+    "slow", [("RunTask", "DescribeTasks"), pytest.param((None,), marks=pytest.mark.slow)]
+)
+def test_a_slow_service_is_waited_for(bed, become, start, make_plan, project, slow):
+    """Two seconds for each call that starts tasks or looks at them, or for each call of all."""
     key = become(bed)
-    slow = ("RunTask", "DescribeTasks")
     bed.tell("faults", [{"key": key, "action": each, "seconds": 2.0} for each in slow])
     try:
         fleet, client = start(make_plan(2), workers=2)
@@ -377,6 +403,7 @@ def test_credentials_that_expire_in_mid_run_cost_no_result_and_what_is_left_can_
         bed.tell("faults", [])
 
     assert "aws sso login" in (caught.value.cure or "")
+    assert (caught.value.cure or "").endswith(f"scalable down {run}")
     assert left_of(bed, project)
     context = HookContext(project=project)
     record = ClusterRecord(

@@ -24,6 +24,7 @@ class Options:
     n_workers: int = option(default=1, minimum=1, help="Number of workers.")
     min_workers: int = option(default=1, minimum=1, help="Number without which nothing is done.")
     room: int = option(default=99, minimum=0, help="Workers that the service has.")
+    stuck: bool = option(default=False, help="Nothing can be removed in the end.")
 
 @hookimpl
 def target_options():
@@ -44,6 +45,14 @@ def provision_cluster(plan, context):
 
     room = {"on-demand": plan.target.options.room}
     launcher = SubprocessLauncher(context.run_dir / "service", capacity=room, on_call=note)
+    if plan.target.options.stuck:
+        from scalable_core.errors import ClusterError
+
+        async def close(end=launcher.close):
+            await end()
+            raise ClusterError("the service does not answer", cure="look at the network")
+
+        launcher.close = close
     return FleetCluster(plan, launcher, context, patience=1.0)
 """
 
@@ -53,6 +62,7 @@ project: {name: study}
 targets:
   acme: {provider: acme, n_workers: 2}
   scarce: {provider: acme, n_workers: 4, min_workers: 3, room: 2}
+  stuck: {provider: acme, n_workers: 1, stuck: true}
 components:
   small: {cpus: 1, memory: 512M, env: {SIZE: small}}
   large: {cpus: 1, memory: 512M, env: {SIZE: large}, preload_script: hello.py}
@@ -204,3 +214,21 @@ def test_ctrl_c_while_members_are_launched_releases_all(project: Path) -> None:
     lines = _ledger(run)
     assert 0 < lines.count("intend") == lines.count("gone")
     assert _processes_of(run) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_could_not_be_removed_is_told_whatever_else_went_wrong(
+    project: Path, fails: bool
+) -> None:
+    """A workflow's own error does not hide that something may still cost money."""
+    workflow = WORKFLOW.replace("double(x), ", "1 // (x - 3), ") if fails else WORKFLOW
+    (project / "workflow.py").write_text(workflow)
+
+    code, out, err = _run(project, "stuck")
+
+    said = " ".join(err.split())
+    assert code != 0, out + err
+    (run,) = (project / ".scalable" / "runs").iterdir()
+    assert f"what run {run.name} has started could not be removed: the service does not" in said
+    assert f"look at the network; then: scalable down {run.name}" in said
+    assert ("ZeroDivisionError" in said) is fails

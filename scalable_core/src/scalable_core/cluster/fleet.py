@@ -35,7 +35,7 @@ from scalable_core.cluster.launcher import Launcher, LaunchFailure, Limits
 from scalable_core.cluster.scaling import ScalingFleet
 from scalable_core.cluster.tunnel import Tunnel
 from scalable_core.cluster.watch import SCHEDULER
-from scalable_core.errors import ClusterError
+from scalable_core.errors import ClusterError, ScalableError
 from scalable_core.types import Event, HookContext, PaidWorker, Plan, Storage
 
 #: Seconds between words to the scheduler that its driver is there.
@@ -269,9 +269,17 @@ class FleetCluster(ScalingFleet):
             self.status = Status.closing
         await super()._close()
         await self._home.leave()
-        left = await self.crew.close() if self._starting is not None else ()
-        self.status = Status.closed
-        _open_clusters.discard(self)
+        try:
+            left = await self.crew.close() if self._starting is not None else ()
+        except ScalableError as error:
+            again = f"scalable down {self.fleet.run}"
+            raise ClusterError(
+                f"what run {self.fleet.run} has started could not be removed: {error.message}",
+                cure=f"{error.cure}; then: {again}" if error.cure else again,
+            ) from error
+        finally:
+            self.status = Status.closed
+            _open_clusters.discard(self)
         if left:
             names = ", ".join(f"{each.kind} {each.id}" for each in left[:5])
             raise ClusterError(

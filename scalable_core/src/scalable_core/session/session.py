@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from scalable_core.errors import BudgetReachedError, ProviderError, UsageError
+from scalable_core.errors import BudgetReachedError, ClusterError, ProviderError, UsageError
 from scalable_core.manifest import AUTO, manifest_text
 from scalable_core.plan import plan_document
 from scalable_core.plugins import PluginHost
@@ -284,7 +284,10 @@ class ScalableSession:
             try:
                 close()
             except Exception as failure:
-                trouble = trouble or failure
+                # What could not be removed costs money: it comes first, and is told whatever ended the run.
+                trouble = failure if isinstance(failure, ClusterError) else trouble or failure
+        if error is not None and isinstance(trouble, ClusterError):
+            self._say("close.failed", f"{trouble.message}; {trouble.cure}")
         if self._governor is not None:
             error = self._governor.reason(error, progress)
         if self._folder is not None:
@@ -339,10 +342,8 @@ class ScalableSession:
         self.close(error)
 
     def _finish(self, folder: RunFolder, error: BaseException | None, progress: Progress) -> None:
-        counts = progress.tasks.values()
-        totals = {
-            kind: sum(getattr(c, kind) for c in counts) for kind in ("total", "done", "failed")
-        }
+        counts, kinds = progress.tasks.values(), ("total", "done", "failed")
+        totals = {kind: sum(getattr(c, kind) for c in counts) for kind in kinds}
         status = status_of(error)
         cached = self._kept.count if self._kept else 0
         whole = status == "done" and not (cached or totals["failed"])
@@ -394,6 +395,5 @@ class ScalableSession:
         return build_bundle(workflow, Path(self._plan.stores.records).parent / "code")
 
     def _say(self, kind: str, message: str, **data: Any) -> None:
-        Tee(self._folder, self._sink).emit(
-            Event(time=time.time(), kind=kind, message=message, data=data)
-        )
+        event = Event(time=time.time(), kind=kind, message=message, data=data)
+        Tee(self._folder, self._sink).emit(event)
