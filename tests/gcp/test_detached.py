@@ -170,9 +170,13 @@ def test_one_job_holds_driver_scheduler_and_workers(study):
     made = {call["id"] for call in study.google.get("calls")}
     assert "run.projects.locations.workerPools.create" not in made
     assert "compute.instances.insert" not in made
+    said = study.scalable("logs", run, "--worker", "model-1").splitlines()
+    assert any("computed" in line for line in said)
+    assert not any(
+        "model-0" in line or line.count("model-1") > 1 for line in said if "comp" in line
+    )
     granted = {"secretmanager.versions.access", "artifactregistry.tags.get"}
     assert study.permissions <= {*MEMBERS, *granted}
-    assert any(line.startswith("model-1  computed") for line in study.logs().splitlines())
 
 
 @pytest.mark.slow

@@ -132,9 +132,10 @@ def read_logs(record: ClusterRecord, member: str | None, *, follow: bool) -> Ite
                 since = str(entry["timestamp"])
                 seen.add(str(entry["insertId"]))
                 if _is_of(entry, member):
-                    yield LogLine(
-                        member=member_of(entry), text=text_of(entry), time=_seconds(since)
-                    )
+                    name, text = member_of(entry), text_of(entry)
+                    if "job_name" in entry.get("resource", {}).get("labels", {}):
+                        text = text.removeprefix(f"{name}  ")
+                    yield LogLine(member=name, text=text, time=_seconds(since))
             if len(entries) < PAGE or not fresh:
                 break
         if ended:
