@@ -20,10 +20,11 @@ from kube_cluster import KubernetesCluster, find_programs
 
 from scalable_core.errors import ClusterError
 from scalable_core.types import WorkerGroup
-from scalable_gcp import client
+from scalable_gcp import client, estimate
 from scalable_gcp.gke import pod_options, rounding
 from scalable_gcp.gke_access import Place, address_of, find_access, google_token
 from scalable_gcp.options import GkeOptions
+from scalable_kubernetes import pods
 from scalable_kubernetes.api import Api
 
 SCALABLE = Path(sys.executable).with_name("scalable")
@@ -313,3 +314,14 @@ def test_a_run_is_planned_checked_run_seen_and_ended_on_gke(gke, kubernetes, fol
     finally:
         driver.kill()
         driver.wait()
+
+
+def test_the_estimate_counts_the_pods_that_the_kit_makes():
+    """The kit is not there where only Cloud Run is wanted, so both say it."""
+    scheduler, driver = estimate._SCHEDULER_POD, estimate.DRIVER_POD
+
+    assert (scheduler["vcpu"], scheduler["gib"]) == (
+        pods.SCHEDULER_CPUS,
+        pods.SCHEDULER_MEMORY / GIB,
+    )
+    assert (driver["vcpu"], driver["gib"]) == (pods.DRIVER_CPUS, pods.DRIVER_MEMORY / GIB)

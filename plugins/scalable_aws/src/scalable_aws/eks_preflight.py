@@ -18,6 +18,7 @@ from scalable_aws.policy import grants
 from scalable_core.errors import ClusterError
 from scalable_core.types import HookContext, Plan, Policy, Problem
 from scalable_kubernetes import permissions
+from scalable_kubernetes.access import from_pod, is_driver
 from scalable_kubernetes.options import KubernetesOptions
 
 #: Seconds for what AWS is asked, all at once.
@@ -35,6 +36,8 @@ def look(plan: Plan, options: KubernetesOptions, context: HookContext) -> list[P
     from scalable_aws import client as aws
     from scalable_kubernetes.preflight import look_with
 
+    if is_driver():  # all else was asked by who has started it, and its pod has its own way in
+        return look_with(plan, options, from_pod(), context.workdir)
     place = Place.of(plan.target.options)
     try:
         found, cluster, arn = aws.run(_ask(plan, place), deadline=context.deadline)

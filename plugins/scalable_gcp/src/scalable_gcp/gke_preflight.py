@@ -12,6 +12,7 @@ from scalable_gcp.gke import pod_options, rounded, rounding
 from scalable_gcp.gke_access import Place, access_to, is_autopilot
 from scalable_gcp.options import GkeOptions
 from scalable_kubernetes import permissions
+from scalable_kubernetes.access import from_pod, is_driver
 
 #: What whoever runs must be allowed in the project; in the cluster, the Role allows the rest.
 PERMISSIONS = (
@@ -31,6 +32,9 @@ def look(plan: Plan, context: HookContext) -> list[Problem]:
     from scalable_gcp import client
     from scalable_kubernetes.preflight import look_with
 
+    if is_driver():  # all else was asked by who has started it, and its pod has its own way in
+        options = pod_options(plan.target.options)
+        return look_with(rounded(plan), options, from_pod(), context.workdir)
     place = Place.of(plan.target.options)
     try:
         cluster = client.run(place.describe())
