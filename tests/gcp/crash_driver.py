@@ -1,8 +1,9 @@
 """Drivers for the crash matrix: a process with everything imported, which forks a driver for each line.
 
-A line is JSON: {"folder": ..., "environment": {...}, "assassin": {...}}. The fork becomes the driver of one
-whole run there, killed by the local Google Cloud once its k-th call has been carried out; its folder and its
-exit status are written as one line. Drivers whose lines come together live side by side.
+A line is JSON: {"folder": ..., "environment": {...}, "assassin": {...}, "detached": false}. The fork becomes
+the driver of one whole run there, or hands one over; it is killed by the local Google Cloud once its k-th call
+has been carried out, and its folder and its exit status are written as one line. Drivers whose lines come
+together live side by side.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ import scalable_gcp.client
 import scalable_gcp.cloud
 import scalable_gcp.cloud_run
 from scalable import ScalableSession
+from scalable_core.plugins import PluginHost
+from scalable_core.session.detached import start_detached
+from scalable_core.session.planning import load, make_plan
 
 
 def drive(order: dict[str, Any]) -> None:
@@ -42,12 +46,23 @@ def drive(order: dict[str, Any]) -> None:
         url = os.environ["CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"].rpartition("/run/")[0]
         post = urllib.request.Request(f"{url}/testbed/assassin", data=data)
         urllib.request.urlopen(post, timeout=60).close()
+    if order["detached"]:
+        hand_over()
+        return
     with ScalableSession.from_yaml("scalable.yaml", target="gcp") as client:
         assert client.gather(client.map(abs, range(4), task="add")) == [0, 1, 2, 3]
         client.cluster.scale(3)
         client.wait_for_workers(3, timeout=120)
         client.cluster.scale(1)
         assert client.submit(abs, -7, task="add").result() == 7
+
+
+def hand_over() -> None:
+    """Start a detached run."""
+    host = PluginHost()
+    manifest = load("scalable.yaml", target="gcp", host=host)
+    plan = make_plan(manifest, host=host, detached=True)
+    start_detached(plan, host=host, workflow=Path("workflow.py").absolute())
 
 
 def main() -> None:

@@ -27,13 +27,21 @@ targets:
   gcp:
     provider: gcp
     region: us-central1
-    transport: vpc
+    transport: {transport}
     n_workers: 2
     image: us-central1-docker.pkg.dev/study-project/models/demeter:2
 components:
   work: {{cpus: 1, memory: 2G}}
 tasks:
   add: {{component: work}}
+"""
+WORKFLOW = """\
+import time
+from scalable import ScalableSession
+
+with ScalableSession.from_yaml("scalable.yaml") as client:
+    client.submit(abs, -1, task="add").result()
+    time.sleep(300)
 """
 #: Drivers that live at one time.
 AT_ONCE = 4
@@ -57,13 +65,15 @@ class Drivers:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
-    def run(self, after: int | None = None) -> tuple[str, int]:
+    def run(
+        self, after: int | None = None, *, transport: str = "vpc", detached: bool = False
+    ) -> tuple[str, int]:
         """Run one driver, killed after so many calls; return its project and exit code (-9: killed)."""
         with self._turn:
             name = f"crash-{os.getpid()}-{next(self._numbers)}"
             folder = self.folder / name
             end = self._ends[str(folder)] = queue.Queue()
-        write_manifest(folder, name)
+        write_manifest(folder, name, transport)
         key = json.loads(Path(self.bed.environment["GOOGLE_APPLICATION_CREDENTIALS"]).read_text())
         key["client_email"] = f"{name}@{key['project_id']}.iam.gserviceaccount.com"
         (folder / "key.json").write_text(json.dumps(key))
@@ -73,6 +83,7 @@ class Drivers:
         }
         assassin = {} if after is None else {"who": f"driver:{name}", "after": after}
         order = {"folder": str(folder), "environment": environment, "assassin": assassin}
+        order["detached"] = detached
         with self._turn:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(order) + "\n")
@@ -100,18 +111,21 @@ class Drivers:
             self._ends[folder].put(code)
 
 
-def write_manifest(folder: Path, project: str) -> None:
-    """Make a folder with the manifest of a project."""
+def write_manifest(folder: Path, project: str, transport: str = "vpc") -> None:
+    """Make a folder with the manifest of a project, and a workflow that lasts."""
     folder.mkdir()
-    (folder / "scalable.yaml").write_text(MANIFEST.format(project=project))
+    text = MANIFEST.format(project=project, transport=transport)
+    (folder / "scalable.yaml").write_text(text)
+    (folder / "workflow.py").write_text(WORKFLOW)
 
 
 @pytest.fixture
-def drivers(gcs, tmp_path, monkeypatch):
-    """Drivers in a Google Cloud whose members share one process."""
+def drivers(request, gcs, tmp_path, monkeypatch):
+    """Drivers in a Google Cloud whose members share one process, or have each one of their own."""
+    hive = getattr(request, "param", True)
     monkeypatch.setattr(release, "SETTLING", 0.5)
     monkeypatch.setattr("scalable_gcp.cloud.FIRST_PAUSE", 0.05)
-    with Testbed(tmp_path, hive=True, STORAGE_EMULATOR_HOST=gcs.url) as bed:
+    with Testbed(tmp_path, hive=hive, STORAGE_EMULATOR_HOST=gcs.url) as bed:
         bed.tell("settings", delay=0.0)
         bed.tell("images", **{"models/demeter:2": f"sha256:{'1' * 64}"})
         for name, value in bed.environment.items():
@@ -144,13 +158,13 @@ def left_of(bed: Testbed, project: str) -> list[str]:
     return labelled + [r["name"] for r in rules if r["description"].startswith(f"{project}/")]
 
 
-def crash(drivers: Drivers, number: int) -> None:
+def crash(drivers: Drivers, number: int, **how) -> None:
     """Kill a driver after so many calls; `down` then leaves nothing, here or on another machine."""
-    project, code = drivers.run(after=number)
+    project, code = drivers.run(after=number, **how)
     folder = drivers.folder / project
     if number % 2:  # another machine has the manifest alone, so bucket and labels must be enough
         folder = folder.with_name(f"{project}-elsewhere")
-        write_manifest(folder, project)
+        write_manifest(folder, project, how.get("transport", "vpc"))
     calls = drivers.calls(project)
     if code == -9:
         assert len(calls) >= number + 1
@@ -169,6 +183,20 @@ def test_whenever_a_driver_is_killed_down_leaves_nothing(drivers):
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for done in [pool.submit(crash, drivers, number) for number in range(whole)]:
             done.result()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("drivers", [False], indirect=True)
+@pytest.mark.parametrize("transport", ["single", "vpc"])
+def test_whenever_who_hands_a_run_over_is_killed_down_leaves_nothing(drivers, transport):
+    """Whether its driver has begun by then or not."""
+    project, code = drivers.run(transport=transport, detached=True)
+    assert code == 0
+    assert down(drivers.folder / project) == []
+    assert left_of(drivers.bed, project) == []
+    for number in range(len(drivers.calls(project))):
+        crash(drivers, number, transport=transport, detached=True)
 
 
 @pytest.mark.timeout(120)
