@@ -8,6 +8,7 @@ import py_compile
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
@@ -16,8 +17,9 @@ from scalable_core.errors import ClusterError, UsageError
 from scalable_core.manifest import read_manifest
 from scalable_core.plan import build_plan
 from scalable_core.session import packing
-from scalable_core.session.environment import closure, imported_modules, with_packages
+from scalable_core.session.environment import closure, imported_modules, pack_up, with_packages
 from scalable_core.session.packing import pack_environment
+from scalable_core.types import Project
 
 VERSION = "{}.{}".format(*sys.version_info[:2])
 
@@ -81,6 +83,29 @@ def test_imports_are_told_from_the_text(tmp_path):
 
     assert {"helper", "xarray.core", "dask.dataframe"} <= found
     assert "" not in found
+
+
+def test_modules_of_editable_projects_are_known_by_their_place(tmp_path, monkeypatch, install):
+    """Whatever its metadata says; a module of no distribution is a warning."""
+    project = tmp_path / "project"
+    (project / "src" / "mine").mkdir(parents=True)
+    (project / "src" / "mine" / "__init__.py").touch()
+    (tmp_path / "loose.py").touch()
+    origin = {"url": project.as_uri(), "dir_info": {"editable": True}}
+    dist = install("mineproject", {"mine.pth": ""}, origin=origin)
+    for path in (str(dist.locate_file("")), str(project / "src"), str(tmp_path)):
+        monkeypatch.syspath_prepend(path)
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "workflow.py").write_text("import mine, loose, json\n")
+
+    luggage = pack_up(SimpleNamespace(workflow=folder / "workflow.py", project=Project(name="x")))
+
+    assert luggage.distributions["mineproject"].version == "1.0"
+    (problem,) = luggage.problems
+    assert problem.message.startswith(
+        "the workflow imports loose, which is of no installed package"
+    )
 
 
 def test_a_component_without_an_image_gets_python_and_the_packages(tmp_path):
@@ -161,7 +186,7 @@ def test_what_was_built_here_goes_only_where_it_runs(install, pack, installer, m
     monkeypatch.setattr(packing, "_own_libc", lambda: "glibc 2.31")
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    files = {"solver.so": ""}
+    files = {"solver.bin": ""}
     dist = install("solver", files, tag="cp311-cp311-linux_x86_64", installer=installer)
 
     if installer == "pip":

@@ -19,9 +19,10 @@ The engine calls `launch`, `stop` and `poll` one at a time each, but `poll` may 
 
 What a member runs
     ``python -c PROGRAM ROLE GROUP NAMES PLACE`` in an image that has Python, dask, distributed and cloudpickle
-    and need have nothing else; `Fleet.program` gives the program. ``PLACE`` is a word of the launcher's own:
-    the name of where the run's documents are, never a secret. The program begins with the provider's reader, a
-    few lines of Python without imports outside of the standard library:
+    and need have nothing else, or Python alone where the plan's group says so (``environment``; the rest then
+    comes over the scheduler's port); `Fleet.program` gives the program. ``PLACE`` is a word of the launcher's
+    own: the name of where the run's documents are, never a secret. The program begins with the provider's
+    reader, a few lines of Python without imports outside of the standard library:
 
     * ``read(key)`` returns a document that `publish` has put there, or None while it is not there (the keys
       are ``run``, ``tls``, ``group/<name>`` and ``address``, the scheduler's address as JSON text, which a

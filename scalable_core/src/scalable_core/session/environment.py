@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import (
     Distribution,
     PackageNotFoundError,
     distribution,
+    distributions,
     packages_distributions,
 )
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from attrs import evolve, frozen
 from packaging.requirements import InvalidRequirement, Requirement
@@ -67,7 +70,7 @@ def pack_up(plan: Plan) -> Luggage:
     """
     imports = imported_modules(Path(plan.workflow))
     tops = {name.partition(".")[0] for name in imports} - set(CORE)
-    known = packages_distributions()
+    known = _owners(tops)
     wanted = [Requirement(name) for top in sorted(tops) for name in known.get(top, ())]
     wanted += [Requirement(_DASK[name]) for name in sorted(imports & _DASK.keys())]
     wanted += [Requirement("scalable-core")]
@@ -84,6 +87,25 @@ def pack_up(plan: Plan) -> Luggage:
     )
     found = closure([*wanted, *_named(plan.project.packages)])
     return Luggage(distributions=found, problems=problems)
+
+
+def _owners(tops: Iterable[str]) -> dict[str, list[str]]:
+    """Return the distributions that modules are of, by the first part of their names.
+
+    The metadata of one that is installed as editable may not name its modules: they lie in its folder.
+    """
+    known = {top: names for top, names in packages_distributions().items() if top in tops}
+    folders = {}
+    for dist in distributions():
+        origin = json.loads(dist.read_text("direct_url.json") or "{}")
+        if origin.get("dir_info", {}).get("editable"):
+            folders[Path(unquote(urlsplit(origin["url"]).path)).resolve()] = dist.name
+    for top in sorted(set(tops) - known.keys()) if folders else ():
+        place = _place_of(top)
+        owners = [each for each in folders if place and place.resolve().is_relative_to(each)]
+        if owners:
+            known[top] = [folders[max(owners, key=lambda folder: len(folder.parts))]]
+    return known
 
 
 def imported_modules(workflow: Path) -> set[str]:
@@ -152,7 +174,14 @@ def _is_elsewhere(top: str, folder: Path) -> bool:
     """Whether a module can be imported here, and comes neither with Python nor from the workflow's folder."""
     if top in sys.stdlib_module_names or (folder / top).is_dir() or (folder / f"{top}.py").exists():
         return False
+    return _place_of(top) is not None
+
+
+def _place_of(top: str) -> Path | None:
+    """Return where a module lies that can be imported here; None when there is none."""
     try:
-        return importlib.util.find_spec(top) is not None
+        spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
-        return False
+        return None
+    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+    return next((Path(place) for place in places if place), None)

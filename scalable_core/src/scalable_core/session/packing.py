@@ -45,7 +45,6 @@ GLIBC = 34
 #: Seconds after which what was made and is not used is removed.
 KEPT = 30 * 86400.0
 
-_COMPILED = (".so", ".pyd", ".dylib")
 _MANYLINUX = {"manylinux1": 5, "manylinux2010": 12, "manylinux2014": 17}
 _BUILT = re.compile(r"manylinux_2_(\d+)_(.+)|(manylinux1|manylinux2010|manylinux2014)_(.+)")
 
@@ -68,8 +67,8 @@ class _Part:
         return bool(self.origin.get("dir_info", {}).get("editable"))
 
     @property
-    def is_compiled(self) -> bool:
-        return any(path.name.endswith(_COMPILED) or ".so." in path.name for path in self.files)
+    def is_pure(self) -> bool:
+        return self.tags == {"any"}
 
 
 @frozen
@@ -159,7 +158,11 @@ def _make(parts: Sequence[_Part], note: Path, *, machine: str, store: Path) -> N
         _forget_old(store)
         aside.replace(store / f"{digest}.zip")
         if not (store / digest).is_dir():  # another run may have made it, and use it
-            tree.replace(store / digest)
+            try:
+                tree.replace(store / digest)
+            except OSError:  # it has done so at this moment
+                if not (store / digest).is_dir():
+                    raise
         known = {"digest": digest, "glibc": max(oldest, default=None)}
         fresh = Path(name) / "note"
         fresh.write_text(json.dumps(known), encoding="utf-8")
@@ -209,7 +212,7 @@ def _fit(part: _Part, machine: str) -> _Fit:
     """Say whether a distribution runs there just as it is installed here."""
     if not part.files:
         return _Fit(fits=False)
-    if not part.is_compiled:
+    if part.is_pure:
         return _Fit(fits=True)
     found = [_BUILT.fullmatch(tag) for tag in part.tags]
     minors = [
