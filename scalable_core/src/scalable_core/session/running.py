@@ -42,7 +42,9 @@ PATIENCE = 30.0
 #: Seconds that a run on this machine has to end by itself once it is told to.
 _GRACE = 60.0
 #: Options that say where a target's things are.
-_PLACE = "region profile project_id location zone cluster endpoint namespace context kubeconfig".split()
+_PLACE = (
+    "region profile project_id location zone cluster endpoint namespace context kubeconfig".split()
+)
 
 
 @frozen(kw_only=True)
@@ -163,10 +165,11 @@ def find_running(project: Project, *, host: PluginHost) -> Found:
             for target in project.targets
         }
         try:
-            for found in stored.result():
-                if is_copy(project.runs / found.record.run):
-                    runs[found.record.run] = found  # a copy is as old as the last look at it
-                runs.setdefault(found.record.run, found)
+            there = {found.record.run: found for found in stored.result()}
+            if project.storage is not None:  # a copy here is as old as the last look at it
+                copies = {run for run in runs if is_copy(project.runs / run)}
+                runs = {run: found for run, found in runs.items() if run not in copies}
+            runs = {**there, **runs}
         except ScalableError as error:
             unasked.append(f"the records of other machines cannot be read: {_first(error)}")
         standing: list[tuple[str, Resource]] = []
