@@ -365,3 +365,32 @@ def test_the_driver_is_in_the_estimate_in_place_of_the_scheduler(kind, tmp_path,
         notes.append((lines["Driver compute"]["note"], lines["Driver memory"]["note"]))
 
     assert notes == [("2 vCPU x 1h", "8 GB x 1h"), ("4 vCPU x 1h", "8 GB x 1h")]
+
+
+def test_a_driver_that_cannot_be_started_leaves_nothing(laptop: Laptop, become_ana: str) -> None:
+    """What waited for it is deleted again, and the run is on record as failed, with the reason."""
+    fault = {"service": "ecs", "action": "RunTask", "key": become_ana, "times": 1}
+    laptop.bed.tell("faults", [{**fault, "code": "AccessDeniedException"}])
+
+    laptop.scalable("run", "--detach", "--yes", "--", "1", "0", str(laptop.marks), code=3)
+
+    assert laptop.leavings() == {}
+    (run,) = json.loads(laptop.scalable("runs", "--json"))["runs"]
+    assert run["status"] == "failed"
+    assert "ecs:RunTask" in run["error"]
+
+
+def test_an_image_without_scalable_says_so_in_a_line() -> None:
+    """A Python that has nothing installed stands for it."""
+    from scalable_aws.driver import program
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program(), "scheduler", "driver", "driver", "/place"],
+        capture_output=True,
+        text=True,
+    )
+
+    said = json.loads(done.stdout.removeprefix("scalable-member: "))
+    assert done.returncode == 1
+    assert said["error"] == "the driver's image lacks scalable and scalable_aws"
+    assert "driver_image" in said["cure"]
