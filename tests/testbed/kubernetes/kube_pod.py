@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import datetime
@@ -15,7 +16,7 @@ import threading
 import time
 import venv
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from kube_api import Api
 
@@ -23,8 +24,6 @@ from kube_api import Api
 IN_PROCESS = "testbed/in-process"
 #: Seconds between tries to find what a volume needs.
 RETRY = 0.3
-#: Seconds for which a worker that shares a process is started again when it cannot reach its scheduler.
-FIRST_TRIES = 90.0
 #: Where a pod finds who it is. Its libraries look there themselves, so it has to be there.
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -303,11 +302,28 @@ def _with_account(folder: str) -> list[str]:
     return ["unshare", *own, "--mount", "--", "sh", "-c", script + 'exec "$@"', folder]
 
 
+async def _arrive(scheduler: str, tls: dict[str, str]) -> None:
+    """Wait until a scheduler is there and has the run's code, as a worker in a process of its own does."""
+    from distributed import Security, rpc
+
+    roles = {"tls_client_cert": tls["cert"], "tls_client_key": tls["key"]}
+    security = Security(require_encryption=True, tls_ca_file=tls["ca"], **roles)
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
+            args = security.get_connection_args("client")
+            async with rpc(scheduler, connection_args=args, timeout=3) as there:
+                if isinstance(await asyncio.wait_for(there.scalable_code(), 3), bytes):
+                    return
+        await asyncio.sleep(0.1)
+
+
 class InProcess:
     """A worker that is a coroutine in one process with the others of its node, with a process's face."""
 
     _hive: Any = None
-    _turn = threading.Lock()
+    _turn, _arrival = threading.Lock(), threading.Lock()
+    _arrived: ClassVar[set[str]] = set()
 
     def __init__(self, words: list[str], environ: dict[str, str]) -> None:
         from scalable_core.testing import Hive
@@ -316,19 +332,17 @@ class InProcess:
         self._run = environ["POD_NAME"]
         with InProcess._turn:
             InProcess._hive = InProcess._hive or Hive()
-        address = Path(place) / "address"
-        address.write_text(json.dumps(environ["SCALABLE_SCHEDULER"]))
-        self._order = {"role": role, "group": group, "name": self._name, "documents": place}
-        self._ask(op="start", **self._order)
-        self._tries_until = time.monotonic() + FIRST_TRIES
+        scheduler = environ["SCALABLE_SCHEDULER"]
+        with InProcess._arrival:
+            if scheduler not in InProcess._arrived:
+                asyncio.run(_arrive(scheduler, json.loads((Path(place) / "tls").read_text())))
+                InProcess._arrived.add(scheduler)
+        (Path(place) / "address").write_text(json.dumps(scheduler))
+        self._ask(op="start", role=role, group=group, name=self._name, documents=place)
 
     def poll(self) -> int | None:
         """Return its exit code; None while it lives."""
         state, code = self._ask(op="look")[self._name]
-        if code == 1 and time.monotonic() < self._tries_until:
-            # Its scheduler was not there yet, for which a process would wait.
-            self._ask(op="start", **self._order)
-            return None
         return code if state == "stopped" else None
 
     def wait(self, timeout: float | None = None) -> int:

@@ -109,6 +109,7 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
         import cloudpickle
         import dask
         import distributed
+        import tornado.ioloop
     except ImportError as error:
         end(f"the image lacks a package that every member needs: {error.name}", cure)
     there = {
@@ -131,16 +132,19 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
     )
 
     async def fetch(address: str) -> bytes:
-        """Ask the scheduler for the code, until it is there."""
+        """Ask the scheduler for the code, until it is there; first for a short while."""
+        seconds = 5.0
         while True:
             try:
                 async with distributed.rpc(
                     address, connection_args=security.get_connection_args("worker")
                 ) as scheduler:
-                    data = await asyncio.wait_for(scheduler.scalable_code(), 60)
+                    data = await asyncio.wait_for(scheduler.scalable_code(), seconds)
                 if isinstance(data, bytes):
                     return data
-            except (OSError, TimeoutError, ValueError):
+            except TimeoutError:
+                seconds = min(60.0, seconds * 2)
+            except (OSError, ValueError):
                 pass  # the last one is what an end just before TLS begins comes to
             if time.time() > deadline:
                 end(f"the scheduler at {address} could not be reached in time", None)
@@ -171,6 +175,11 @@ def _boot(given: dict[str, Any], role: str, group: str, names: str) -> None:
         except TimeoutError:
             end("the driver did not come in time", None)
         await server.close()
+        # Who was in the middle of a handshake would wait long for an answer: nobody reads there any more.
+        loop: Any = tornado.ioloop.IOLoop.current()
+        for fd, (line, _) in list(loop.handlers.items()):
+            loop.remove_handler(fd)
+            loop.close_fd(line)
         return data
 
     address = ""
