@@ -71,7 +71,7 @@ def main() -> None:
             for name, command in rows:
                 bed.tell("forget")
                 bed.tell("rates", True)
-                _print(name, count, _run(command), bed.calls())
+                _print(name, count, _run(command), bed.calls(), bed.get("rates"))
                 if given.calls:
                     print("     ", dict(bed.count()), flush=True)
 
@@ -82,9 +82,10 @@ def _has_peer(python: str) -> bool:
     ).returncode
 
 
-def _print(name: str, count: int, told: dict[str, float], calls: list[dict]) -> None:
+def _print(
+    name: str, count: int, told: dict[str, float], calls: list[dict], throttled: int
+) -> None:
     before = [call for call in calls if call["time"] <= told["usable_at"]]
-    throttled = sum(call["status"] == 400 for call in calls)
     figures = [f"{told[key]:.1f}" for key in ("usable", "closed", "cpu")]
     print(_FORM.format(name, count, len(before), len(calls), throttled, *figures), flush=True)
 

@@ -29,9 +29,14 @@ LAUNCHES = (100, 20)
 
 
 class Throttle:
-    """Token buckets, all full at first."""
+    """Token buckets, all full at first.
+
+    Attributes:
+        refused: Calls that came too soon, so far.
+    """
 
     def __init__(self) -> None:
+        self.refused = 0
         self._lock = threading.Lock()
         self._buckets: dict[str, tuple[float, float]] = {}
 
@@ -39,12 +44,12 @@ class Throttle:
         """Return whether a call comes too soon; one that does not is counted."""
         with self._lock:
             now = time.monotonic()
-            if action not in RATES or not self._take(action, RATES[action], 1, now):
-                return action in RATES
-            if action != "RunTask":
-                return False
-            count = int(json.loads(parameters).get("count", 1))
-            return not self._take("tasks", LAUNCHES, count, now)
+            right = action not in RATES or self._take(action, RATES[action], 1, now)
+            if right and action == "RunTask":
+                count = int(json.loads(parameters).get("count", 1))
+                right = self._take("tasks", LAUNCHES, count, now)
+            self.refused += not right
+            return not right
 
     def _take(self, name: str, rate: tuple[float, float], count: int, now: float) -> bool:
         level, since = self._buckets.get(name, (float(rate[0]), now))

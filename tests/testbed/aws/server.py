@@ -11,7 +11,8 @@ What AWS does not have is below ``/testbed/``:
     POST interrupt            {"tasks": [arn, ...], "code": "SpotInterruption"}: what Spot does to them
     POST notice               {"instances": [id, ...]}: what Spot tells machines beforehand
     POST kill                 {"tasks": [arn, ...]}: what too little memory does to them
-    POST rates                true: calls that come faster than AWS takes them are refused
+    POST rates                true: calls that come faster than AWS takes them are refused, from now on
+    GET  rates                how many were
     POST faults               [{"service": "ecs", "action": "RunTask", "code": "ThrottlingException",
                               "status": 400, "share": 0.1, "seconds": 0, "times": null, "key": null}, ...]
     POST assassin             {"key": "AKIA...", "after": 7, "pid": 4711}: SIGKILL once that user's 7th call has
@@ -278,6 +279,9 @@ class LocalAws:
 
     def _post_clock(self, seconds: dict[str, float]) -> None:
         self.agent.clock = Clock(**seconds)
+
+    def _get_rates(self, _: str) -> Any:
+        return self.throttle.refused if self.throttle else 0
 
     def _post_rates(self, kept: bool) -> None:
         self.throttle = rates.Throttle() if kept else None
