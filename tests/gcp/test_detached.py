@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from gcp.testbed import permission_of
 
@@ -242,6 +243,30 @@ def test_a_run_whose_scheduler_is_lost_says_so_and_is_resumed_from_what_it_has_k
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("transport", ["single", "vpc"])
+def test_a_driver_that_dies_leaves_nothing_and_its_run_is_resumed(study, transport):
+    """What is around it removes pools, rules, secrets, and the job or the machine."""
+    study = study(transport)
+    run = study.start("60", "0.3")
+    await_that(lambda: "computed 9" in study.logs(), study.logs)
+    drivers = [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if (each.info["cmdline"] or [])[1:4] == ["-m", "scalable", "drive"]
+        and each.info["cmdline"][-1] == run
+    ]
+    drivers[0].kill()
+    await_that(lambda: not study.left, lambda: study.left)
+
+    study.scalable("down", run, "--yes", cwd=study.here)
+    again = study.scalable("run", "--resume", run, "--detach", "--yes", cwd=study.here).strip()
+    last = json.loads(study.scalable("attach", again, "--json").splitlines()[-1])
+    assert last["tasks"]["cached"] >= 5
+    assert last["tasks"]["cached"] + last["tasks"]["done"] == 60
+    await_that(lambda: not study.left, lambda: study.left)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["single", "relay"])
 def test_what_a_killed_driver_leaves_ends_by_itself_or_by_down(study, transport):
     """Of a job nothing is left that is paid for, and of a machine nothing at all; `down` finds the rest."""
@@ -252,3 +277,4 @@ def test_what_a_killed_driver_leaves_ends_by_itself_or_by_down(study, transport)
     study.google.tell("kill", id=victim)
     said = study.scalable("down", run, "--yes")
     assert not study.left, said
+    assert study.status() == []

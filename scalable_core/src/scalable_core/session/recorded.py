@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from scalable_core.records.folder import HEARTBEAT
 from scalable_core.records.reading import read_history, read_record
 from scalable_core.records.shared import PREFIX, fetch_run
 from scalable_core.session.order import DRIVER
-from scalable_core.types import ClusterRecord, RunRecord, Storage, from_data
+from scalable_core.types import RUN_SCHEMA, ClusterRecord, RunRecord, Storage, from_data, to_data
 
 
 def record_of(folder: Path) -> ClusterRecord:
@@ -33,23 +34,29 @@ def record_of(folder: Path) -> ClusterRecord:
     return evolve(record, resources=(*record.resources, *more))
 
 
-def settle(folder: Path, storage: Storage | None = None) -> None:
+def settle(folder: Path, storage: Storage | None = None, *, over: bool = False) -> None:
     """Write into the record of a run whose driver is gone that it is over; others are left as they are.
 
     Args:
         folder: The run's.
         storage: The project's, when the run's records are there too.
+        over: The driver's own machine is gone, however late the run's last sign of life is.
     """
     try:
-        run = read_record(folder)
-        if run.status != "interrupted" or run.ended is not None:
+        there = stored_record(storage, folder.name) if storage is not None and over else None
+        run = there or read_record(folder)
+        if run.ended is not None or not (over or run.status == "interrupted"):
             return
-        last = read_history(folder).ended
+        here = (folder / "run.json").exists()
+        last = read_history(folder).ended if here and there is None else time.time()
         ended = datetime.fromtimestamp(last, UTC).isoformat(timespec="milliseconds")
-        run = evolve(run, ended=ended, error=run.error or "its driver ended without a word")
-        RunFolder(folder, run).close()
+        error = run.error or "its driver ended without a word"
+        run = evolve(run, status="interrupted", ended=ended, error=error)
+        if here:
+            RunFolder(folder, run).close()
         if storage is not None:
-            storage.put(f"{PREFIX}{run.run}/run.json", folder / "run.json")
+            text = json.dumps({"schema": RUN_SCHEMA, **to_data(run)}).encode()
+            storage.put(f"{PREFIX}{run.run}/run.json", folder / "run.json" if here else text)
     except (OSError, ScalableError):
         return  # it is not ours to write
 

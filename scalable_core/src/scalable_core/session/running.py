@@ -233,7 +233,8 @@ def end_run(found: FoundRun, project: Project, *, host: PluginHost) -> ReleaseRe
         report = evolve(report, remaining=(*report.remaining, *more))
     ledger.close_entries(folder, record.run, project.storage, report.remaining)
     if not report.remaining:
-        settle(folder, project.storage)
+        lost = found.run is not None and found.run.detached and found.driver == "elsewhere"
+        settle(folder, project.storage, over=lost)  # its driver's machine was among what is gone
     return report
 
 
