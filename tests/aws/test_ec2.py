@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from scalable_aws import ec2_requests as requests
 from scalable_aws import machines, release
 from scalable_aws.ec2 import Ec2Launcher
 from scalable_aws.fleet import launcher_of
@@ -277,3 +278,36 @@ def test_a_run_is_released_from_its_record_alone(start, bed):
     assert report.remaining == ()
     assert live(bed) == []
     assert release.find(plan.target.options, fleet.fleet.run, context) == ()
+
+
+INSTANCE = {
+    "InstanceId": "i-1",
+    "State": {"Name": "terminated"},
+    "StateReason": {"Code": "Client.InstanceInitiatedShutdown", "Message": "it shut down"},
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "facts"),
+    [
+        (None, "running", ("running", None, None, None)),
+        ({"member": "i-1.0", "code": 137}, "running", ("stopped", None, 137, None)),
+        (None, "terminated", ("stopped", "it shut down", None, None)),
+        (
+            {"machine": "i-1", "said": "its image x cannot be pulled: denied"},
+            "terminated",
+            ("stopped", "its image x cannot be pulled: denied", None, "image"),
+        ),
+        (
+            {"machine": "i-1", "said": "[Errno 28] No space left on device"},
+            "terminated",
+            ("stopped", "[Errno 28] No space left on device", None, "other"),
+        ),
+    ],
+)
+def test_a_machine_knows_better_than_ec2_why_a_member_ended(said, state, facts):
+    """EC2 says the same of every machine that shuts itself down."""
+    instance = {**INSTANCE, "State": {"Name": state}}
+    member = requests.member_of(instance, "analysis-0", "i-1.0", None, shared=False, said=said)
+
+    assert (member.state, member.reason, member.exit_code, member.failure) == facts
