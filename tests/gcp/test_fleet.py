@@ -139,6 +139,16 @@ def test_what_is_asked_carries_labels_and_no_secret_and_opens_nothing_to_the_wor
     assert "0.0.0.0/0" not in open_text
 
 
+def test_a_rule_that_cannot_be_made_ends_the_start_and_leaves_nothing(google, start):
+    """With the permission that is missing; nobody waits for workers that could never be reached."""
+    google.tell("settings", denied=["compute.firewalls.insert"])
+    with pytest.raises(ClusterError, match=r"compute\.firewalls\.insert") as caught:
+        start(1, transport="vpc")
+
+    assert "doctor --print-policy" in (caught.value.cure or "")
+    assert left(google) == NOTHING
+
+
 def test_a_public_scheduler_is_open_to_this_machine_alone(google, start, monkeypatch):
     """One port, one address, for as long as the run lasts."""
     monkeypatch.setenv("SCALABLE_CALLER_ADDRESS", "127.0.0.1/32")

@@ -104,7 +104,7 @@ class CloudRunLauncher:
         )
         self._restarts = Restarts(self.cloud, self._stem)
         self._way_in = WayIn(self.cloud, self._network, public=self.options.public)
-        # The members begin to start before the rules are there; nobody dials anybody before `route`.
+        # The members begin to start before the rules are there; nobody dials anybody without an address.
         self._rules = asyncio.ensure_future(
             make_rules(
                 self.cloud,
@@ -119,7 +119,9 @@ class CloudRunLauncher:
         await self._secret.open(self._account)
 
     async def publish(self, documents: Mapping[str, str]) -> None:
-        """Add versions to the run's secret."""
+        """Add versions to the run's secret; the scheduler's address is of use only once there are rules."""
+        if "address" in documents and self._rules is not None:
+            await self._rules
         await self._secret.publish(documents)
 
     async def launch(self, group: MemberGroup, names: Sequence[str], offer: Offer) -> LaunchResult:
@@ -143,8 +145,6 @@ class CloudRunLauncher:
 
     async def route(self, name: str, port: int) -> tuple[str, int]:
         """Return the way to the scheduler: its public address, its private one, or a tunnel of IAP."""
-        if self._rules is not None:
-            await self._rules
         machine = await self.cloud.call("compute", "GET", self._machine[name])
         return await self._way_in.to(machine, port)
 
