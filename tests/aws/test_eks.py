@@ -18,12 +18,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "testbed" / "kubernetes"))
 from kube_authenticator import Authenticator, Eks
 from kube_cluster import KubernetesCluster, find_programs
 
-from scalable_aws import eks_access
+from scalable_aws import eks_access, estimate
 from scalable_aws.eks import pod_options
 from scalable_aws.eks_access import Place, Tokens, find_access
 from scalable_aws.options import EksOptions
 from scalable_core.errors import ClusterError
+from scalable_kubernetes import pods
 from scalable_kubernetes.api import Api, ApiError
+from scalable_kubernetes.permissions import role
 
 SCALABLE = Path(sys.executable).with_name("scalable")
 SPOT = {"eks.amazonaws.com/capacityType": "SPOT"}
@@ -99,7 +101,7 @@ class Account:
         self.namespace = kubernetes.make_namespace(f"t-{word}")
 
     def bind(self, role):
-        """Give a Role to the user."""
+        """Give a Role to the user, and to the service account of drivers."""
         from ruamel.yaml import YAML
 
         where = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}"
@@ -108,7 +110,10 @@ class Account:
         group = "rbac.authorization.k8s.io"
         self.kubernetes.ask("POST", f"{where}/rolebindings", {
             "metadata": {"name": "ana"},
-            "subjects": [{"kind": "User", "name": self.arn, "apiGroup": group}],
+            "subjects": [
+                {"kind": "User", "name": self.arn, "apiGroup": group},
+                {"kind": "ServiceAccount", "name": "driver", "namespace": self.namespace},
+            ],
             "roleRef": {"kind": "Role", "name": document["metadata"]["name"], "apiGroup": group},
         })  # fmt: skip
 
@@ -233,13 +238,13 @@ def test_machines_are_labels_of_nodes():
 
 @pytest.fixture
 def folder(eks, tmp_path):
-    """A project whose workers have a role of IAM, by their service account."""
+    """A project whose workers and drivers have roles of IAM, by their service accounts."""
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     eks.bed.client("s3").create_bucket(Bucket=bucket)
-    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/worker"}
-    meta = {"name": "worker", "annotations": role}
-    path = f"/api/v1/namespaces/{eks.namespace}/serviceaccounts"
-    eks.kubernetes.ask("POST", path, {"metadata": meta})
+    for name in ("worker", "driver"):
+        role = {"eks.amazonaws.com/role-arn": f"arn:aws:iam::123456789012:role/{name}"}
+        path = f"/api/v1/namespaces/{eks.namespace}/serviceaccounts"
+        eks.kubernetes.ask("POST", path, {"metadata": {"name": name, "annotations": role}})
     folder = tmp_path / "study"
     folder.mkdir()
     image = eks.bed.environment["SOLAR_IMAGE"]
@@ -276,10 +281,10 @@ def test_a_run_is_planned_checked_run_seen_and_ended_on_eks(eks, folder):
     words = ("doctor", "--target", "there")
     refused = scalable(*words, "--json", cwd=folder, code=3)
     assert f"rights in namespace {eks.namespace} are missing" in refused
-    policy, role = scalable(*words, "--print-policy", cwd=folder).split("\n---\n")
+    policy, printed = scalable(*words, "--print-policy", cwd=folder).split("\n---\n")
     allowed = [each for s in json.loads(policy)["Statement"] for each in s["Action"]]
     assert "eks:DescribeCluster" in allowed
-    eks.bind(role)
+    eks.bind(printed)
     checks = json.loads(scalable(*words, "--json", cwd=folder))["checks"]
     assert {each["status"] for each in checks} <= {"ok", "warning"}
     assert {"credentials", "permissions", "cluster", "pods"} <= {each["name"] for each in checks}
@@ -312,3 +317,47 @@ def test_a_run_is_planned_checked_run_seen_and_ended_on_eks(eks, folder):
     finally:
         driver.kill()
         driver.wait()
+
+
+def test_a_detached_run_on_eks_has_no_keys_of_aws_in_its_pods(eks, folder):
+    """Its driver finds its own cluster by its pod, and S3 by its role; nothing is left in the end."""
+    eks.bind(role(eks.namespace))
+    manifest = folder / "scalable.yaml"
+    more = "n_workers: 2\n    driver_service_account: driver\n    pod_template: pod.yaml"
+    manifest.write_text(manifest.read_text().replace("n_workers: 2", more))
+    env = [{"name": "AWS_ENDPOINT_URL", "value": eks.bed.url}]
+    env.append({"name": "AWS_REGION", "value": "us-east-1"})
+    (folder / "pod.yaml").write_text(json.dumps({"spec": {"containers": [{"env": env}]}}))
+    items = json.loads(scalable("run", "--dry-run", "--detach", "--json", cwd=folder))["cost"][
+        "lines"
+    ]
+    assert {"Driver compute", "Driver memory"} <= {line["item"] for line in items}
+
+    run = scalable("run", "--target", "there", "--detach", "--yes", cwd=folder).strip()
+    seen = []
+
+    def is_over():
+        seen.extend(eks.kubernetes.pods(eks.namespace))
+        names = {pod["metadata"]["labels"]["scalable-group"] for pod in seen}
+        return "driver" in names and not eks.kubernetes.pods(eks.namespace)
+
+    eks.kubernetes.wait_for(is_over, "the end", timeout=150)
+    assert eks.secret not in json.dumps(seen)
+    said = scalable("logs", run, cwd=folder)
+    assert "RESULT 30" in said, said
+    status = scalable("status", "--json", cwd=folder)
+    assert json.loads(status)["runs"] == [], status
+    kept = [call["key"] for call in eks.bed.get("calls") if f"/.runs/{run}/" in call["parameters"]]
+    assert any(key.startswith("ASIA") for key in kept)
+
+
+def test_the_estimate_counts_the_pods_that_the_kit_makes():
+    """The kit is not there where only Fargate is wanted, so both say it."""
+    gib = 2**30
+
+    assert estimate.SCHEDULER_CPUS == pods.SCHEDULER_CPUS
+    assert estimate.SCHEDULER_GIB * gib == pods.SCHEDULER_MEMORY
+    assert (estimate.DRIVER_CPUS, estimate.DRIVER_GIB * gib) == (
+        pods.DRIVER_CPUS,
+        pods.DRIVER_MEMORY,
+    )
