@@ -10,7 +10,7 @@ closes. Workers are many in one process, so that this machine measures the drive
 The plain loop makes the same pods one after the other with the official client's own model classes, and then
 asks for each pod by its name until it runs, as scripts do.
 
-Taken once, on two cores that were not idle: requests and CPU are the figures that another machine will have too.
+Taken once, on two cores that were not idle; requests are what another machine will count too.
 
     workers   way     first s   all s   requests until all   CPU s
           2   fleet       3.6     3.6                   23     0.2
@@ -20,9 +20,9 @@ Taken once, on two cores that were not idle: requests and CPU are the figures th
         100   fleet       4.2    10.5                  146     0.8
         100   loop        3.7    10.3                 1198     3.2
 
-Each pod is one request; the rest of a fleet's does not grow with the number of its workers, because one watch
-follows all of them. dask-kubernetes 2026.3.0 could not be driven beside it: its custom resources are accepted by
-Kubernetes 1.20, whose API server as it was built here ends on the first object of such a kind.
+Each pod is one request; the rest of a fleet's does not grow with the number of its workers, because one
+watch follows all of them. dask-kubernetes 2026.3.0 could not be driven beside it: its custom resources are
+accepted by Kubernetes 1.20, whose API server as it was built here ends on the first object of such a kind.
 """
 
 from __future__ import annotations

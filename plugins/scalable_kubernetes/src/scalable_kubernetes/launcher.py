@@ -93,6 +93,7 @@ class KubernetesLauncher:
         self._forwards: dict[str, Forward] = {}
         self._told: set[tuple[str, str]] = set()
         self._removed: set[str] = set()
+        self._names: set[str] = set()
         self._groups: dict[str, MemberGroup] = {}
 
     @staticmethod
@@ -162,6 +163,7 @@ class KubernetesLauncher:
     async def launch(self, group: MemberGroup, names: Sequence[str], offer: Offer) -> LaunchResult:
         """Create pods, a few at a time."""
         self._groups[group.name] = group
+        self._names.update(names)
         spot = offer.capacity == "spot"
         made = await asyncio.gather(*(self._create(group, name, spot) for name in names))
         answers = dict(zip(names, made, strict=True))
@@ -221,8 +223,9 @@ class KubernetesLauncher:
             await self._ask("pods cannot be deleted", self.api.delete, where, query)
 
     async def logs(self, name: str, lines: int = 20) -> Sequence[str]:
-        """Return the end of a pod's log."""
-        where = path("v1", "pods", self._known.namespace, name, part="log")
+        """Return the end of a pod's log; a short name such as ``analysis-3`` is enough."""
+        whole = name if name in self._names else builders.pod_name(self._known.run, name)
+        where = path("v1", "pods", self._known.namespace, whole, part="log")
         query = [("tailLines", lines), ("container", "member")]
         try:
             text: str = await self.api.call(self.api.text, where, query)
