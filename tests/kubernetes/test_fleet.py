@@ -90,7 +90,8 @@ def test_the_name_of_a_pod_is_that_of_its_worker(kubernetes, namespace, make_pla
     assert names == {f"{short}-analysis-0", f"{short}-analysis-1"}
     assert set(pods) == {*names, f"{short}-scheduler-0"}
     first = [fleet.logs(name, 500)[:1] for name in ("scheduler-0", f"{short}-scheduler-0")]
-    assert first[0] == first[1] != []
+    assert first[0]
+    assert first[0] == first[1]
     owners = {pod["metadata"]["ownerReferences"][0]["name"] for pod in pods.values()}
     assert owners == {f"scalable-{short}"}
 
