@@ -19,12 +19,21 @@ from kube_authenticator import Authenticator, Gke
 from kube_cluster import KubernetesCluster, find_programs
 
 from scalable_core.errors import ClusterError
-from scalable_core.types import WorkerGroup
+from scalable_core.types import (
+    BundleRef,
+    HookContext,
+    Plan,
+    Project,
+    Stores,
+    Target,
+    WorkerGroup,
+)
 from scalable_gcp import client, estimate
-from scalable_gcp.gke import pod_options, rounding
+from scalable_gcp import gke as gke_target
+from scalable_gcp.gke import place_of, pod_options, rounding
 from scalable_gcp.gke_access import Place, address_of, find_access, google_token
 from scalable_gcp.options import GkeOptions
-from scalable_kubernetes import pods
+from scalable_kubernetes import permissions, pods
 from scalable_kubernetes.api import Api
 
 SCALABLE = Path(sys.executable).with_name("scalable")
@@ -325,3 +334,35 @@ def test_the_estimate_counts_the_pods_that_the_kit_makes():
         pods.SCHEDULER_MEMORY / GIB,
     )
     assert (driver["vcpu"], driver["gib"]) == (pods.DRIVER_CPUS, pods.DRIVER_MEMORY / GIB)
+
+
+def test_a_driver_is_started_and_released_by_the_clouds_own_way_in(gke, kubernetes, tmp_path):
+    """A Job in the cluster that the target names, and from its record alone nothing of it any more."""
+    namespace = kubernetes.make_namespace(f"t-{uuid.uuid4().hex[:8]}")
+    bind(kubernetes, namespace, permissions.role(namespace))
+    group = WorkerGroup(name="small", cpus=1.1, memory=GIB, threads=1, minimum=0, maximum=1)
+    options = GkeOptions(
+        region="us-central1", project_id=PROJECT, cluster="lab", namespace=namespace,
+        image="model:1", driver_service_account="driver",
+    )  # fmt: skip
+    plan = Plan(
+        project=Project(name="study"),
+        target=Target(name="there", provider="gcp", cluster_type="gke", options=options),
+        manifest="/nowhere/scalable.yaml", workflow="/nowhere/workflow.py", lock="sha256:0",
+        groups=(group,), adaptive=False, minimum=1, maximum=1, detached=True,
+        stores=Stores(records="/nowhere", artifacts="/nowhere", cache="/nowhere"),
+    )  # fmt: skip
+    bundle = BundleRef(place="gs://b", key="k", digest="sha256:0", size=1, files=1, command=("-m",))
+    run = "run-20260101-000000-calm-heron-1c09"
+    context = HookContext(project="study", run=run, workdir=tmp_path)
+
+    record = gke_target.start_driver(plan, bundle, context, provider="gcp")
+
+    jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    (job,) = kubernetes.ask("GET", jobs)["items"]
+    assert job["spec"]["template"]["spec"]["serviceAccountName"] == "driver"
+    assert place_of(record) == PLACE
+    found = gke_target.find(plan.target, run, context)
+    assert [each.kind for each in found] == ["kubernetes:configmap"]
+    assert not gke_target.release(record, context).remaining
+    assert kubernetes.ask("GET", jobs)["items"] == []

@@ -6,8 +6,10 @@ also on the path. Only loopback addresses are used: pods have 127.x addresses, a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -47,8 +49,11 @@ def find_programs() -> dict[str, Path] | str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nobody listens on."""
-    places = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Return ports of this machine that nobody listens on, and that no connection is given by itself."""
+    places: list[socket.socket] = []
+    while len(places) < count:
+        with contextlib.suppress(OSError):
+            places.append(socket.create_server(("127.0.0.1", random.randrange(15000, 32000))))
     ports = [place.getsockname()[1] for place in places]
     for place in places:
         place.close()
