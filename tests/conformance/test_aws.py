@@ -23,7 +23,6 @@ def give_way_out(ec2):
     )
 
 
-@pytest.mark.slow
 class TestAwsClusters(ClusterConformance):
     """Fargate."""
 

@@ -7,7 +7,7 @@ import pytest
 from scalable_core.testing.conformance import ClusterConformance
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # minutes: each member is a process of its own
 class TestGcpClusters(ClusterConformance):
     """Cloud Run."""
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "testbed" / "kubernetes"))
 from kube_cluster import KubernetesCluster, find_programs
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # minutes: a control plane, and each pod is a process of its own
 class TestKubernetesClusters(ClusterConformance):
     """Plain pods of any cluster."""
 
