@@ -338,7 +338,10 @@ class Ec2Launcher:
         if not self._places:
             return
         group, run = self._standing.log_group, self._fleet.run
-        found, self._heard = await new_reports(self._account, group, run, self._heard)
+        try:
+            found, self._heard = await new_reports(self._account, group, run, self._heard)
+        except CallError:  # that a machine has ended must be seen even if nobody may know why
+            return
         self._said |= {each.get("member") or each["machine"]: each for each in found}
         for place in [slot for slots in self._free.values() for slot in slots]:
             if place.id in self._said:  # nobody gave it a name in time
