@@ -361,3 +361,25 @@ def test_the_estimate_counts_the_pods_that_the_kit_makes():
         pods.DRIVER_CPUS,
         pods.DRIVER_MEMORY,
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "cure"),
+    [
+        ("secret", "aws eks create-access-entry --cluster-name"),
+        ("endpoint", "its endpoint may be private"),
+    ],
+)
+def test_a_cluster_that_lets_nobody_in_is_one_sentence_with_its_cure(
+    eks, authenticator, folder, change, cure
+):
+    """Before anything is created."""
+    if change == "secret":
+        authenticator.whose.secrets[eks.key] = "another"
+    else:
+        eks.bed.tell("eks", {"name": eks.cluster, "endpoint": "https://127.0.0.1:9", "ca": ""})
+
+    said = json.loads(scalable("doctor", "--target", "there", "--json", cwd=folder, code=3))
+
+    failed = [each for each in said["checks"] if each["status"] == "fail"]
+    assert [cure in each["cure"] for each in failed] == [True]

@@ -64,6 +64,9 @@ def look(plan: Plan, options: KubernetesOptions, context: HookContext) -> list[P
             )
             cure = f"let it in: aws eks create-access-entry {entry}"
             problem = evolve(problem, cure=cure)
+        elif problem.code == "E1321" and "cannot be reached" in problem.message:
+            cure = "its endpoint may be private, or open to other addresses alone: run where it is reached"
+            problem = evolve(problem, cure=cure)
         found.append(problem)
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from attrs import evolve
+
 from scalable_core.errors import ClusterError
 from scalable_core.types import HookContext, Plan, Policy, Problem
 from scalable_gcp.cloud import CallError, Cloud
@@ -49,7 +51,12 @@ def look(plan: Plan, context: HookContext) -> list[Problem]:
     found.append(_info("I1250", "cluster", f"{access.name}, {kind}, version {version}"))
     found += _fit(plan, plan.target.options, cluster)
     options = pod_options(plan.target.options)
-    return [*found, *look_with(rounded(plan), options, access, context.workdir)]
+    for problem in look_with(rounded(plan), options, access, context.workdir):
+        if problem.code == "E1321" and "cannot be reached" in problem.message:
+            cure = "its address may be private, or open to authorized networks alone: open its DNS name"
+            problem = evolve(problem, cure=cure)
+        found.append(problem)
+    return found
 
 
 def policies(plan: Plan, *, provider: str) -> Policy:
