@@ -149,8 +149,8 @@ async def _linked(account: Account, role: str, service: str) -> None:
         try:
             await account.call("iam", "CreateServiceLinkedRole", AWSServiceName=service)
         except CallError as refused:
-            if refused.code not in ("InvalidInput", "InvalidInputException"):
-                raise  # that one says that it is there already
+            if refused.code not in ("InvalidInput", "InvalidInputException", *_THERE):
+                raise  # those say that it is there already
 
 
 async def find_profile(account: Account, name: str) -> str | None:
