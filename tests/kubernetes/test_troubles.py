@@ -156,13 +156,15 @@ def test_a_volume_that_is_not_there_is_named_by_what_the_node_says(
     """Only events tell; at once as an event of the run, and as the reason when there is no hope any more."""
     monkeypatch.setattr("scalable_kubernetes.launcher.SAY_AFTER", 0.5)
     monkeypatch.setattr("scalable_kubernetes.troubles.ASK_EVERY", 1.0)
-    plan = make_plan(1, schedule_timeout=5.0)
+    plan = make_plan(3, schedule_timeout=5.0)
     groups = tuple(evolve(g, mounts={"configmap:nowhere": "/etc/model"}) for g in plan.groups)
     fleet, client = start(evolve(plan, groups=groups))
     call = client.submit(abs, -1)
 
-    (text,) = wait_until(lambda: fleet.sink.texts("worker.waits"))[:1]
-    assert text.startswith(f"{fleet.members('analysis')[0]} waits: FailedMount: MountVolume.SetUp")
+    text = wait_until(lambda: fleet.sink.texts("worker.waits"))[0]
+    name, _, words = text.partition(" waits: ")
+    assert "-analysis-" in name
+    assert words.startswith("FailedMount: MountVolume.SetUp failed")
     assert 'configmap "nowhere" not found' in text
     with pytest.raises(ClusterError, match=r'it cannot start: FailedMount.*"nowhere" not found'):
         call.result(timeout=90)
