@@ -319,6 +319,7 @@ def test_a_run_is_planned_checked_run_seen_and_ended_on_eks(eks, folder):
         driver.wait()
 
 
+@pytest.mark.slow
 def test_a_detached_run_on_eks_has_no_keys_of_aws_in_its_pods(eks, folder):
     """Its driver finds its own cluster by its pod, and S3 by its role; nothing is left in the end."""
     eks.bind(role(eks.namespace))

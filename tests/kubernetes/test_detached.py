@@ -194,6 +194,7 @@ def test_another_folder_sees_and_cancels_a_run(folders, kubernetes, namespace):
     assert runs_of(elsewhere) == []
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_taken_away_is_not_started_again(folders, kubernetes, namespace):
     """The Job's second pod says so and ends; what the first has started is ended from another folder."""
     project, elsewhere = folders
