@@ -176,6 +176,7 @@ class Relay:
             if session is not None:
                 writer.write(COUNT.pack(session.received))
                 await session.carry(reader, writer, received)
+                writer.close()
                 await self._await_next(name, session)
         except (OSError, EOFError, TimeoutError):
             pass
