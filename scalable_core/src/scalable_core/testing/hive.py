@@ -265,11 +265,12 @@ async def keep(place: Path, keeper: Keeper) -> None:
 
     import dask
 
-    # What each worker does many times a second for its own sake would be all that hundreds of them do.
+    # What each worker does now and then for its own sake would be all that hundreds of them do: to count the
+    # files that a process has open takes as long as there are many, and all of them have the same.
     dask.config.set(
         {
             "distributed.worker.profile.enabled": False,
-            "distributed.admin.system-monitor.interval": "10s",
+            "distributed.admin.system-monitor.interval": "1h",
             "distributed.scheduler.work-stealing-interval": "500ms",
         }
     )
