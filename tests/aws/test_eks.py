@@ -19,10 +19,11 @@ from kube_authenticator import Authenticator, Eks
 from kube_cluster import KubernetesCluster, find_programs
 
 from scalable_aws import eks_access, estimate
-from scalable_aws.eks import pod_options
+from scalable_aws.eks import pod_options, preflight
 from scalable_aws.eks_access import Place, Tokens, find_access
 from scalable_aws.options import EksOptions
 from scalable_core.errors import ClusterError
+from scalable_core.types import HookContext, Plan, Project, Stores, Target, WorkerGroup
 from scalable_kubernetes import pods
 from scalable_kubernetes.api import Api, ApiError
 from scalable_kubernetes.permissions import role
@@ -367,20 +368,33 @@ def test_the_estimate_counts_the_pods_that_the_kit_makes():
 @pytest.mark.parametrize(
     ("change", "cure"),
     [
-        ("secret", "aws eks create-access-entry --cluster-name"),
+        ("secret", "let it in: aws eks create-access-entry --cluster-name"),
         ("endpoint", "its endpoint may be private"),
     ],
 )
 def test_a_cluster_that_lets_nobody_in_is_one_sentence_with_its_cure(
-    eks, authenticator, folder, change, cure
+    eks, authenticator, tmp_path, change, cure
 ):
-    """Before anything is created."""
+    """Before anything is created, and beside what AWS has said."""
     if change == "secret":
         authenticator.whose.secrets[eks.key] = "another"
     else:
         eks.bed.tell("eks", {"name": eks.cluster, "endpoint": "https://127.0.0.1:9", "ca": ""})
+    options = EksOptions(region="us-east-1", cluster=eks.cluster, image="model:1")
+    group = WorkerGroup(
+        name="small", cpus=1.0, memory=2**30, threads=1, minimum=0, maximum=1, image="model:1"
+    )
+    plan = Plan(
+        project=Project(name="study"),
+        target=Target(name="there", provider="aws", cluster_type="eks", options=options),
+        manifest="/nowhere/scalable.yaml", workflow="/nowhere/workflow.py", lock="sha256:0",
+        groups=(group,), adaptive=False, minimum=1, maximum=1,
+        stores=Stores(records="/nowhere", artifacts="/nowhere", cache="/nowhere"),
+    )  # fmt: skip
 
-    said = json.loads(scalable("doctor", "--target", "there", "--json", cwd=folder, code=3))
+    found = preflight(plan, HookContext(project="study", workdir=tmp_path))
 
-    failed = [each for each in said["checks"] if each["status"] == "fail"]
-    assert [cure in each["cure"] for each in failed] == [True]
+    failed = [each for each in found if each.severity == "error"]
+    assert [each.code for each in failed] == ["E1321"]
+    assert failed[0].cure.startswith(cure)
+    assert "I1162" in [each.code for each in found]
