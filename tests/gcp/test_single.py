@@ -14,7 +14,7 @@ from scalable_gcp.onsite import SECRETS
 from scalable_gcp.options import CloudRunOptions
 from scalable_gcp.single import InstanceLauncher
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
