@@ -193,7 +193,7 @@ def _form(question: Question) -> dict[str, str]:
 
 
 def _role(name: str) -> Any:
-    roles = iam_backends[ACCOUNT]["aws"].roles.values()
+    roles = list(iam_backends[ACCOUNT]["aws"].roles.values())
     return next((role for role in roles if role.name == name), None)
 
 

@@ -29,6 +29,7 @@ What AWS does not have is below ``/testbed/``:
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -37,6 +38,7 @@ import signal
 import threading
 import time
 import urllib.parse
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,7 @@ class LocalAws:
         self.throttle: rates.Throttle | None = None
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
+        self._turns: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         ecs.correct()
         account.correct()
         machines.correct()
@@ -162,7 +165,9 @@ class LocalAws:
             status.append(line)
             return start(line, headers, info)
 
-        answer = list(self._app(environ, begin))
+        # What moto keeps of a service is not made for several threads; bodies of S3 may take their time.
+        with contextlib.nullcontext() if call.service == "s3" else self._turns[call.service]:
+            answer = list(self._app(environ, begin))
         call.status = int(status[0].split()[0])
         self._strike(call)
         return answer
