@@ -132,9 +132,9 @@ def amounts(answer):
         # six GiB-steps: 3 vCPU become 4, and 5 GiB stay; 1 vCPU holds 4 GiB, so 5 need 2 vCPU
         (RUN, {"cpus": 3, "memory": "5G"}, "Memory", 10 * 5 * 7200 * 0.000001235),
         (RUN, {"cpus": 1, "memory": "5G"}, "Compute", 10 * 2 * 7200 * 0.000011244),
-        # the scheduler's machine, its disk and its address: 2 x 0.03350571; 10 GB x 2 / 730 x 0.10; 2 x 0.005
+        # the scheduler's machine, its disk and its address: 2 x 0.03350571; 20 GB x 2 / 730 x 0.10; 2 x 0.005
         (RUN, {}, "Scheduler machine", 0.06701142),
-        (RUN, {}, "Scheduler disk", 10 * 2 / 730 * 0.10),
+        (RUN, {}, "Scheduler disk", 20 * 2 / 730 * 0.10),
         ({**RUN, "public": True}, {}, "Public IPv4", 0.01),
         # an L4 each: 10 x 7,200 s x 0.0001867; elsewhere its price is not known here
         (RUN, {"gpus": 1}, "GPUs", 13.4424),
@@ -143,14 +143,14 @@ def amounts(answer):
         # 50 GB are kept: 50 x 0.02; sent in 6,400 parts of 8 MB at 0.05 for 10,000
         (RUN, {"gb": 50, "store": "gs://bucket/runs"}, "Cloud Storage", 1.0),
         (RUN, {"gb": 50, "store": "gs://bucket/runs"}, "Cloud Storage requests", 0.032),
-        # Autopilot: 80 x 0.0445; 320 x 0.0049225; 20 x 0.0000548; 2 h x 0.10
+        # Autopilot: 80 x 0.0445; 320 x 0.0049225; 10 GiB each: 200 x 0.0000548; 2 h x 0.10
         (GKE, {}, "Compute", 3.56),
         (GKE, {}, "Memory", 1.5752),
         # the scheduler's pod: 1 vCPU x 2 h x 0.0445; 4 GiB x 2 h x 0.0049225
         (GKE, {}, "Scheduler compute", 0.089),
         (GKE, {}, "Scheduler memory", 0.03938),
         (EKS, {}, "Scheduler compute", 0.08096),
-        (GKE, {}, "Ephemeral storage", 0.001096),
+        (GKE, {}, "Ephemeral storage", 0.01096),
         (GKE, {}, "Cluster fee", 0.2),
         # at most 6.5 GiB a vCPU: 1 vCPU with 16 GiB becomes 2.5 vCPU: 20 x 2.5 x 0.0445
         (GKE, {"cpus": 1}, "Compute", 2.225),

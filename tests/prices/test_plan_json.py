@@ -106,16 +106,16 @@ def test_the_fields_are_those_of_the_schema(cost, target):
             3.84 + 330 * 2 / 730 * 0.08 + 0.11592 + 0.11 + 0.032 + 22 / 1024 * 0.5, 1.15,
         ),
         # 20 worker pool instances for half an hour: 40 vCPU-h x 0.0404784 + 160 GiB-h x 0.004446, the
-        # scheduler's e2-medium and 10 GB, and 6.4 x 0.005; 50 GB x 0.02
+        # scheduler's e2-medium and 20 GB, and 6.4 x 0.005; 50 GB x 0.02
         (
             RUN, "0.5", "gs://b/",
-            1.619136 + 0.71136 + 0.5 * 0.03350571 + 10 * 0.5 / 730 * 0.1 + 0.032 + 10.5 / 1024 * 0.5, 1.0,
+            1.619136 + 0.71136 + 0.5 * 0.03350571 + 20 * 0.5 / 730 * 0.1 + 0.032 + 10.5 / 1024 * 0.5, 1.0,
         ),
-        # Autopilot: 80 x 0.0445 + 320 x 0.0049225 + 20 x 0.0000548 at 20 workers for an hour, the scheduler's
+        # Autopilot: 80 x 0.0445 + 320 x 0.0049225 + 200 x 0.0000548 at 20 workers for an hour, the scheduler's
         # pod 0.0445 + 4 x 0.0049225 + 0.0000548, the cluster 0.10
         (
             {**RUN, "cluster_type": "gke", "cluster": "shared"}, "1", "gs://b/",
-            3.56 + 1.5752 + 0.001096 + 0.0445 + 0.01969 + 0.0000548 + 0.10 + 0.032 + 21 / 1024 * 0.5, 1.0,
+            3.56 + 1.5752 + 0.01096 + 0.0445 + 0.01969 + 0.0000548 + 0.10 + 0.032 + 21 / 1024 * 0.5, 1.0,
         ),
         # Four pods of a cluster whose owner charges: 16 vCPU-h x 0.03 + 64 GB-h x 0.004 and 0.03 + 4 x 0.004
         (TARGETS[8], "1", "s3://b/", 0.48 + 0.256 + 0.046, None),

@@ -80,7 +80,7 @@ def policies(plan: Plan, *, provider: str) -> Policy:
     note = "# The access entry of who runs needs a Kubernetes group, and this Role bound to it:\n"
     text = f"{json.dumps(document, indent=2)}\n---\n{note}{role.text}"
     actions = {action for grant in aws for action in grant.actions}
-    return Policy(provider=provider, text=text, actions=(*sorted(actions), *role.actions))
+    return Policy(provider=provider, text=text, actions=tuple(sorted({*actions, *role.actions})))
 
 
 async def _ask(plan: Plan, place: Place) -> tuple[list[Problem], dict[str, Any], str]:

@@ -74,7 +74,9 @@ def policies(plan: Plan, *, provider: str) -> Policy:
         "# Users of this Role are the e-mail addresses of Google accounts and service accounts.",
     ]
     text = "\n".join(lines) + "\n" + role.text
-    return Policy(provider=provider, text=text, actions=(*PERMISSIONS, *role.actions))
+    return Policy(
+        provider=provider, text=text, actions=tuple(sorted({*PERMISSIONS, *role.actions}))
+    )
 
 
 async def _permissions(place: Place) -> list[Problem]:

@@ -18,8 +18,6 @@ import signal
 import sys
 from typing import Any
 
-from scalable_core.member.environment import ENTERED, enter, misfit
-
 LAUNCH = "import sys; sys.path.insert(0, sys.argv[1]); from scalable_core.member.serve import main; main()"
 MARK = "scalable-worker: "
 HIDDEN = "SCALABLE_ENV_"
@@ -30,6 +28,8 @@ LOOK_EVERY, LOOKS = 5.0, 3
 def main() -> None:
     """Run a worker until it is closed; the exit code is 0 if that was on purpose."""
     import asyncio
+
+    from scalable_core.member.environment import ENTERED, enter, misfit
 
     code, order = sys.argv[1], json.loads(sys.argv[2])
     brought = order.get("environment")
