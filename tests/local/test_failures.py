@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -293,3 +294,26 @@ def test_closing_does_not_wait_for_a_call_that_runs(start, make_plan, tmp_path, 
 
     wait_until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids))
     assert future is not None
+
+
+def test_a_worker_that_ends_just_as_it_is_ready_is_replaced(
+    start, make_plan, group, tmp_path, monkeypatch
+):
+    """Its end comes before its nanny has noted that it runs; nothing waits for it for ever."""
+    from scalable_local.process import WorkerProcess
+
+    begin, mark = WorkerProcess.start, tmp_path / "mark"
+
+    async def begin_and_end(self):
+        status = await begin(self)
+        if not mark.exists():
+            mark.touch()
+            os.kill(self.pid, signal.SIGKILL)
+            time.sleep(0.5)  # its end is the next thing that the loop hears of
+        return status
+
+    monkeypatch.setattr(WorkerProcess, "start", begin_and_end)
+    _, client = start(make_plan(group()))
+
+    assert client.submit(lambda: 1).result(timeout=120) == 1
+    assert mark.exists()

@@ -50,7 +50,9 @@ class LocalNanny(Nanny):
                 on_exit=self._on_worker_exit_sync,
             )
         try:
-            return await asyncio.wait_for(self.process.start(), self.death_timeout)
+            await asyncio.wait_for(self.process.start(), self.death_timeout)
+            # Not what `start` has returned: the process may have ended since, before a nanny minds that.
+            return self.process.status
         except BaseException:
             await self.close(reason="nanny-instantiate-failed")
             raise
