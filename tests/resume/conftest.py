@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -81,7 +82,9 @@ class Project:
 
     def kill(self, driver: subprocess.Popen[str]) -> None:
         """Kill a driver, and wait until its workers have noticed."""
-        family = psutil.Process(driver.pid).children(recursive=True)
+        family = []
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have come to its end
+            family = psutil.Process(driver.pid).children(recursive=True)
         driver.kill()
         driver.communicate(timeout=60)
         _, alive = psutil.wait_procs(family, timeout=120)

@@ -93,7 +93,7 @@ def run_workflow(
     with (
         invoked(run),
         _as_main(path, arguments) as module,
-        _interrupts(sink or NullSink(), overseer),
+        _interrupts(run, overseer),
         overseer,
     ):
         try:
@@ -137,10 +137,10 @@ def _as_main(path: Path, arguments: Sequence[str]) -> Iterator[types.ModuleType]
 
 
 @contextmanager
-def _interrupts(sink: EventSink, overseer: Overseer) -> Iterator[None]:
+def _interrupts(run: Invocation, overseer: Overseer) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM ends the workflow; the next ones do not disturb the release.
 
-    The second says what is still going on, the third gives up waiting.
+    Once the release has begun the second says what is still going on, and the third gives up waiting.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -150,11 +150,13 @@ def _interrupts(sink: EventSink, overseer: Overseer) -> Iterator[None]:
     def interrupt(number: int, frame: object) -> None:
         nonlocal received
         received += 1
-        if received != 2:
+        # What is raised in the middle of somebody's clean-up can be lost: then the next one is a first one.
+        if received != 2 or not any(session.closed for session in run.sessions):
             raise KeyboardInterrupt(*filter(None, [overseer.why]))
         message = "still releasing what the run has started; interrupt once more to give up waiting"
         event = Event(time=time.time(), kind="interrupt.again", message=message)
         # From a thread: this one may hold a lock that the sink needs.
+        sink = run.sink or NullSink()
         threading.Thread(target=sink.emit, args=(event,), daemon=True).start()
 
     previous = {

@@ -356,8 +356,7 @@ def _confirm(
 
 def _place_of(target: Target) -> dict[str, Any]:
     """Return where a target's things are, as providers keep it in the records of runs."""
-    options = target.options
-    found = {name: getattr(options, name) for name in _PLACE if hasattr(options, name)}
+    found = {n: getattr(target.options, n) for n in _PLACE if hasattr(target.options, n)}
     return {"cluster_type": target.cluster_type, **found}
 
 
@@ -373,14 +372,16 @@ def _is_asked(target: Target, unasked: Sequence[str]) -> bool:
 
 
 def _interrupt(pid: int, folder: Path) -> None:
-    """Tell a run of this machine to end, as Ctrl-C does, and wait until its record says that it has."""
-    try:
-        os.kill(pid, signal.SIGINT)
-    except OSError:
-        return  # it is gone, or not ours
-    end = time.monotonic() + _GRACE
-    while time.monotonic() < end and _lasts(pid, folder):
-        time.sleep(0.1)
+    """Tell a run of this machine to end, as Ctrl-C does, once more if it goes on; wait for its end."""
+    for end in (time.monotonic() + _GRACE / 2, time.monotonic() + _GRACE):
+        try:
+            os.kill(pid, signal.SIGINT)
+        except OSError:
+            return  # it is gone, or not ours
+        while (lasts := _lasts(pid, folder)) and time.monotonic() < end:
+            time.sleep(0.1)
+        if not lasts:
+            return
 
 
 def _lasts(pid: int, folder: Path) -> bool:
@@ -395,6 +396,5 @@ def _lasts(pid: int, folder: Path) -> bool:
 
 
 def _first(error: ScalableError) -> str:
-    if isinstance(error, ManifestError) and error.problems:
-        return str(error.problems[0])
-    return str(error).splitlines()[0]
+    named = error.problems if isinstance(error, ManifestError) else ()
+    return str(named[0]) if named else str(error).splitlines()[0]

@@ -58,6 +58,7 @@ class ScalableSession:
 
     Attributes:
         run_id: ``run-<date>-<time>-<two words>-<4 hex>``.
+        closed: `close` has begun.
     """
 
     def __init__(self, plan: Plan, *, host: PluginHost, sink: EventSink | None = None) -> None:
@@ -74,7 +75,7 @@ class ScalableSession:
         self._mirror: mirror.Mirror | None = None
         self._budget: float | None = None
         self._last = Progress()
-        self._closed = False
+        self.closed = False
         self._environment = functools.cache(lambda: packing.pack_for(self._plan, say=self._say))
 
     @classmethod
@@ -263,9 +264,9 @@ class ScalableSession:
         Args:
             error: What ended the run; the run is then ``failed``, or ``interrupted`` by Ctrl-C.
         """
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         open_sessions.discard(self)
         if isinstance(error, KeyboardInterrupt) and self._folder is not None:
             self._say("interrupt", "interrupted: releasing what the run has started")
