@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
@@ -317,3 +318,19 @@ def test_a_worker_that_ends_just_as_it_is_ready_is_replaced(
 
     assert client.submit(lambda: 1).result(timeout=120) == 1
     assert mark.exists()
+
+
+def test_a_call_that_workers_cannot_read_ends_with_an_error(start, make_plan, group, monkeypatch):
+    """It breaks a worker's connection; the worker is replaced, and after the third one nobody waits."""
+    from distributed import KilledWorker
+
+    from scalable_core.errors import ClusterError
+
+    module = types.ModuleType("only_here")
+    exec("def call(): return 1", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    _, client = start(make_plan(group()))
+
+    error = client.submit(module.call).exception(timeout=200)
+
+    assert isinstance(error, (KilledWorker, ClusterError))

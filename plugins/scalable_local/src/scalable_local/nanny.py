@@ -58,8 +58,8 @@ class LocalNanny(Nanny):
             raise
 
     def close_gracefully(self, reason: str = "nanny-close-gracefully") -> None:
-        """Hear from the worker that it closes for good."""
-        self.retired = True
+        """Hear from the worker that it closes for good; one that has only lost the scheduler is replaced."""
+        self.retired = reason != "worker-handle-scheduler-connection-broken"
         super().close_gracefully(reason=reason)
 
     def log_event(self, topic: Any, msg: Any) -> None:
