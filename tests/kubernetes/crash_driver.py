@@ -1,9 +1,9 @@
 """Drivers for the crash matrix: a process with everything imported, which forks a driver for each line.
 
-A line is JSON: {"folder": ..., "limits": {...}, "after": k}. The fork becomes the driver of one whole run
-there, and kills itself once the API server has carried out its k-th request and before it knows the answer.
-Its exit status and the number of its requests are written as one line. Questions whether it may do something
-change nothing and are not counted.
+A line is JSON: {"folder": ..., "limits": {...}, "after": k, "grown": false}. The fork becomes the driver of one
+whole run there, and kills itself once the API server has carried out its k-th request and before it knows the
+answer, or when ``grown`` once all of its workers have joined. Its exit status and the number of its requests
+are written as one line. Questions whether it may do something change nothing and are not counted.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ def drive(order: dict[str, Any]) -> None:
         assert client.gather(client.map(abs, range(-4, 0), task="add")) == [4, 3, 2, 1]
         client.cluster.scale(3)
         client.wait_for_workers(3, timeout=100)
+        if order["grown"]:
+            os.kill(os.getpid(), signal.SIGKILL)
         client.cluster.scale(1)
         assert client.submit(abs, -7, task="add").result(timeout=100) == 7
 
