@@ -71,13 +71,30 @@ def test_a_worker_that_is_told_to_end_hands_over_what_it_holds(
     victim = fleet.members("analysis")[0]
     launcher.interrupt(victim)
     launcher.processes[victim].terminate()
-    wait_until(lambda: fleet.sink.texts("worker.notice"))
-    wait_until(lambda: launcher.processes[victim].poll() is not None)
+    wait_until(lambda: launcher.processes[victim].poll() is not None, timeout=150)
 
     assert sum(client.gather(futures)) == 190
     assert sorted(map(int, counter.read_text().split())) == list(range(20))
     client.wait_for_workers(2, timeout=60)
     assert victim not in fleet.members("analysis")
+
+
+def test_another_is_asked_for_as_soon_as_a_worker_is_about_to_be_taken_away(
+    make_plan, hive_launcher, start, hive, wait_until, monkeypatch
+):
+    """It takes its place while that one still hands over; that one is then told to end, if it has not."""
+    launcher = hive_launcher()
+    fleet, client = start(make_plan(2), launcher, workers=2)
+    victim = fleet.members("analysis")[0]
+    launcher.interrupt(victim, "the service needs it back")
+
+    client.wait_for_workers(3, timeout=90)
+    assert victim not in fleet.members("analysis")
+    assert fleet.sink.texts("worker.notice") == [
+        f"worker {victim} is about to be taken away: the service needs it back"
+    ]
+    monkeypatch.setattr(watch, "TELL_AGAIN", 1.0)
+    wait_until(lambda: victim not in hive.alive(fleet.fleet.run))
 
 
 def test_a_lost_scheduler_ends_the_run_with_one_sentence(make_plan, subprocess_launcher, start):
