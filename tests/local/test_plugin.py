@@ -9,7 +9,7 @@ import sys
 import attrs
 import psutil
 
-from scalable_core.types import Adaptive, ClusterRecord, HookContext, Target, to_data
+from scalable_core.types import ClusterRecord, HookContext, Target, to_data
 from scalable_local import plugin
 from scalable_local.machine import cpu_count
 from scalable_local.options import LocalOptions
@@ -41,15 +41,6 @@ def test_loading_the_plugin_and_planning_import_no_dask(make_plan):
     )
 
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"
-
-
-def test_bounds_that_exclude_each_other_are_an_error():
-    """A minimum above the maximum is found before anything runs."""
-    problems = plugin.check_target(target(adaptive=Adaptive(minimum=3, maximum=2)))
-
-    assert [(p.code, p.where, p.severity) for p in problems] == [
-        ("E1401", "adaptive.minimum", "error")
-    ]
 
 
 def test_an_image_without_containers_is_a_warning():

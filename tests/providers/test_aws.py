@@ -158,11 +158,6 @@ def test_what_is_no_region_is_an_error(found, region, cure):
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        ({"n_workers": 20, "adaptive": {"minimum": 1, "maximum": 10}}, "E1105"),
-        ({"n_workers": 5, "adaptive": {"minimum": 1, "maximum": 10}}, "W1105"),
-        ({"n_workers": 5, "min_workers": 6}, "E1106"),
-        ({"adaptive": {"maximum": 3}, "min_workers": 4}, "E1106"),
-        ({"idle_timeout": "2h", "max_lifetime": "1h"}, "W1107"),
         ({"spot": True, "capacity": "on-demand"}, "E1108"),
         ({"spot": False, "capacity": "spot"}, "E1108"),
         ({"spot": False, "capacity": "spot_with_fallback"}, "E1108"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scalable_core.errors import ManifestError
 from scalable_core.session.planning import load, make_plan
 
 TARGETS = {
@@ -45,6 +46,32 @@ components:
 tasks:
   run_analysis: {component: analysis}
 """
+
+
+@pytest.mark.parametrize("provider", TARGETS)
+@pytest.mark.parametrize(
+    ("options", "code", "where"),
+    [
+        ({"n_workers": 20, "adaptive": {"maximum": 10}}, "E0212", "n_workers"),
+        ({"n_workers": 5, "adaptive": {"maximum": 10}}, "W0212", "n_workers"),
+        ({"min_workers": 2}, "E0213", "min_workers"),
+        ({"n_workers": 5, "min_workers": 6}, "E0213", "min_workers"),
+        ({"adaptive": {"maximum": 3}, "min_workers": 4}, "E0213", "min_workers"),
+        ({"idle_timeout": "2h", "max_lifetime": "1h"}, "W0214", "idle_timeout"),
+    ],
+)
+def test_sizes_and_lifetimes_of_a_fleet_that_do_not_fit_are_found(
+    read, provider, options, code, where
+):
+    """In the same words whoever provides it; a warning where it only has no effect."""
+    try:
+        problems = read({**TARGETS[provider], **options}).problems
+    except ManifestError as error:
+        problems = error.problems
+
+    (problem,) = (each for each in problems if each.where != "components.model")
+    assert (problem.code, problem.where) == (code, f"targets.there.{where}")
+    assert problem.severity == {"E": "error", "W": "warning"}[code[0]]
 
 
 @pytest.fixture

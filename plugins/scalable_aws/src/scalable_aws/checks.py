@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from scalable_aws.options import AwsOptions, Ec2Options, EksOptions, FargateOptions
 from scalable_aws.sizes import fit, misfit
 from scalable_core.types import HookContext, Problem, Target
-from scalable_core.types.units import GIB, MIB, format_duration, format_size
+from scalable_core.types.units import GIB, MIB, format_size
 
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}\Z")
 _INSTANCE_TYPE = re.compile(
@@ -29,7 +29,6 @@ def target_problems(target: Target, context: HookContext) -> list[Problem]:
         *_place(options),
         *_sizes(options),
         *_disk(options),
-        *_numbers(options),
         *_buying(options),
         *_machines(target.cluster_type, options),
         *_names(options),
@@ -89,25 +88,6 @@ def _fargate_size(part: str, cpus: float | None, memory: int | None) -> Iterator
     if size.cpus == 32:
         message = "32 vCPU are new on Fargate, and some regions may refuse them"
         yield _warning("W1104", f"{part}_cpu", message)
-
-
-def _numbers(options: AwsOptions) -> Iterator[Problem]:
-    adaptive, fixed = options.adaptive, options.n_workers
-    if adaptive is not None and fixed is not None:
-        bounds = f"between {adaptive.minimum} and {adaptive.maximum}"
-        if adaptive.minimum <= fixed <= adaptive.maximum:
-            message = f"n_workers is not used, because adaptive says {bounds}"
-            yield _warning("W1105", "n_workers", message, "remove one of the two")
-        else:
-            message = f"{fixed} workers are wanted here, and {bounds} in adaptive"
-            yield _error("E1105", "n_workers", message, "remove one of the two")
-    most = adaptive.maximum if adaptive is not None else fixed or 1
-    if options.min_workers > most:
-        message = f"the work waits for {options.min_workers} workers, and there are at most {most}"
-        yield _error("E1106", "min_workers", message, f"write at most {most}")
-    if options.idle_timeout > options.max_lifetime:
-        message = f"it is longer than max_lifetime, {format_duration(options.max_lifetime)}"
-        yield _warning("W1107", "idle_timeout", message)
 
 
 def _buying(options: AwsOptions) -> Iterator[Problem]:

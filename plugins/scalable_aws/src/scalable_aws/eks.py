@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 ARCHITECTURE, INSTANCE_TYPE = "kubernetes.io/arch", "node.kubernetes.io/instance-type"
 #: Spot nodes of managed groups, and of Karpenter. They have no taint, so others are asked to keep off.
 SPOT = {"eks.amazonaws.com/capacityType": "SPOT", "karpenter.sh/capacity-type": "spot"}
-#: What the kit finds in options that this plugin has looked at before.
-_LOOKED_AT = {"W1303", "E1303", "E1304", "W1305", "E1306"}
+#: The kit's code for a slip in worker_mem, which this plugin has found before.
+_LITTLE_MEMORY = "E1306"
 #: The kit's names of options that have another name here.
 _NAMES = {"env": "environment", "labels": "tags"}
 
@@ -81,7 +81,7 @@ def target_problems(target: Target, context: HookContext) -> Iterator[Problem]:
 
     pods = evolve(target, options=pod_options(target.options))
     for problem in target_problems(pods, context.workdir):
-        if problem.code not in _LOOKED_AT:
+        if problem.code != _LITTLE_MEMORY:
             first, dot, rest = (problem.where or "").partition(".")
             yield evolve(problem, where=_NAMES.get(first, first) + dot + rest)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from scalable_core.types import Adaptive, Secret, option
+from scalable_core.types import FleetOptions, Secret, option
 from scalable_core.types.units import GIB, MIB
 
 CPU_UNIT = 1 / 1024
@@ -21,15 +21,12 @@ Capacity = Literal["on-demand", "spot", "spot_with_fallback"]
 
 
 @frozen(kw_only=True)
-class AwsOptions:
+class AwsOptions(FleetOptions):
     """Options of every `aws` target."""
 
     region: str = option(help="AWS region, such as us-east-1.")
     profile: str | None = option(
         default=None, help="Profile of the AWS configuration files whose credentials are used."
-    )
-    image: str | None = option(
-        default=None, help="Container image of components that name none, such as one in ECR."
     )
     base_image: str = option(
         default="public.ecr.aws/docker/library/python:{python}-slim",
@@ -41,23 +38,6 @@ class AwsOptions:
         quantity="cpus",
         unit=CPU_UNIT,
         help="CPUs of components that set none; 4096 means 4 vCPU.",
-    )
-    worker_mem: int | None = option(
-        default=None,
-        quantity="size",
-        unit=MIB,
-        help="Memory of components that set none; 16384 means 16 GiB.",
-    )
-    n_workers: int | None = option(
-        default=None, minimum=1, help="Number of workers over all components; 1 when left out."
-    )
-    min_workers: int = option(
-        default=1,
-        minimum=0,
-        help="Workers with which the work may begin; others join as they come.",
-    )
-    adaptive: Adaptive | None = option(
-        default=None, help="Lets the number of workers follow the queued work; replaces n_workers."
     )
     spot: bool | None = option(
         default=None, help="Short for capacity: true is spot_with_fallback, false is on-demand."
@@ -93,15 +73,6 @@ class AwsOptions:
     )
     scheduler_mem: int = option(
         default=4 * GIB, quantity="size", unit=MIB, help="Memory of the scheduler."
-    )
-    idle_timeout: float = option(
-        default=1200.0, quantity="duration", minimum=60, help="A cluster without work ends itself."
-    )
-    max_lifetime: float = option(
-        default=86400.0,
-        quantity="duration",
-        minimum=60,
-        help="Every cluster ends itself after that.",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from scalable_core.types import HookContext, Problem, Target
-from scalable_core.types.units import MIB, format_duration
+from scalable_core.types.units import MIB
 from scalable_gcp.options import CloudRunOptions, GcpOptions, GkeOptions
 from scalable_gcp.sizes import LARGEST, fit, misfit
 
@@ -26,7 +26,6 @@ def target_problems(target: Target, context: HookContext) -> list[Problem]:
     problems = [
         *_place(options),
         *_names(options),
-        *_numbers(options),
         *_image(options),
     ]
     if isinstance(options, CloudRunOptions):
@@ -63,25 +62,6 @@ def _names(options: GcpOptions) -> Iterator[Problem]:
         if name is not None and not _MACHINE_TYPE.match(name):
             message = f"{name!r} is not a machine type of Google Cloud"
             yield _error("E1205", where, message, "write for example e2-standard-4")
-
-
-def _numbers(options: GcpOptions) -> Iterator[Problem]:
-    adaptive, fixed = options.adaptive, options.n_workers
-    if adaptive is not None and fixed is not None:
-        bounds = f"between {adaptive.minimum} and {adaptive.maximum}"
-        if adaptive.minimum <= fixed <= adaptive.maximum:
-            message = f"n_workers is not used, because adaptive says {bounds}"
-            yield _warning("W1206", "n_workers", message, "remove one of the two")
-        else:
-            message = f"{fixed} workers are wanted here, and {bounds} in adaptive"
-            yield _error("E1206", "n_workers", message, "remove one of the two")
-    most = adaptive.maximum if adaptive is not None else fixed or 1
-    if options.min_workers > most:
-        message = f"the work waits for {options.min_workers} workers, and there are at most {most}"
-        yield _error("E1207", "min_workers", message, f"write at most {most}")
-    if options.idle_timeout > options.max_lifetime:
-        message = f"it is longer than max_lifetime, {format_duration(options.max_lifetime)}"
-        yield _warning("W1208", "idle_timeout", message)
 
 
 def _image(options: GcpOptions) -> Iterator[Problem]:

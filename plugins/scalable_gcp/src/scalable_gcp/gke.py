@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 MACHINE_TYPE = "node.kubernetes.io/instance-type"
 #: Spot nodes; those of Autopilot have a taint of the same name, and others may.
 SPOT = {"cloud.google.com/gke-spot": "true"}
-#: What the kit finds in options that this plugin has looked at before.
-_LOOKED_AT = {"W1303", "E1303", "E1304", "W1305"}
 
 
 def pod_options(options: GkeOptions) -> KubernetesOptions:
@@ -112,9 +110,7 @@ def target_problems(target: Target, context: HookContext) -> Iterator[Problem]:
     from scalable_kubernetes.checks import target_problems
 
     pods = evolve(target, options=pod_options(target.options))
-    for problem in target_problems(pods, context.workdir):
-        if problem.code not in _LOOKED_AT:
-            yield problem
+    yield from target_problems(pods, context.workdir)
 
 
 def preflight(plan: Plan, context: HookContext) -> list[Problem]:

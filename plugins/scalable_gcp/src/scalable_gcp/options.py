@@ -11,49 +11,22 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from scalable_core.types import Adaptive, Secret, option
-from scalable_core.types.units import MIB
+from scalable_core.types import FleetOptions, Secret, option
 
 
 @frozen(kw_only=True)
-class GcpOptions:
+class GcpOptions(FleetOptions):
     """Options of every `gcp` target."""
 
     region: str = option(help="Google Cloud region, such as us-central1.")
     project_id: str | None = option(
         default=None, help="Google Cloud project; that of the credentials when left out."
     )
-    image: str | None = option(
-        default=None,
-        help="Container image of components that name none, such as one in Artifact Registry.",
-    )
-    base_image: str = option(
-        default="python:{python}-slim",
-        help="Image of components that have none: Python alone, of the same version as here; the packages of"
-        " this environment are brought to it.",
-    )
     worker_cpu: float | None = option(
         default=None,
         quantity="cpus",
         unit=1.0,
         help="CPUs of components that set none; 4 means 4 vCPU.",
-    )
-    worker_mem: int | None = option(
-        default=None,
-        quantity="size",
-        unit=MIB,
-        help="Memory of components that set none; 16384 and 16Gi mean 16 GiB.",
-    )
-    n_workers: int | None = option(
-        default=None, minimum=1, help="Number of workers over all components; 1 when left out."
-    )
-    min_workers: int = option(
-        default=1,
-        minimum=0,
-        help="Workers with which the work may begin; others join as they come.",
-    )
-    adaptive: Adaptive | None = option(
-        default=None, help="Lets the number of workers follow the queued work; replaces n_workers."
     )
     spot: bool = option(
         default=False, help="Buys workers as Spot, where the kind of cluster has it."
@@ -68,15 +41,6 @@ class GcpOptions:
     )
     machine_type: str | None = option(
         default=None, help="Machine type such as n2-standard-4; Cloud Run has no use for it."
-    )
-    idle_timeout: float = option(
-        default=1200.0, quantity="duration", minimum=60, help="A cluster without work ends itself."
-    )
-    max_lifetime: float = option(
-        default=86400.0,
-        quantity="duration",
-        minimum=60,
-        help="Every cluster ends itself after that.",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scalable_core.types import Problem, Target
-from scalable_core.types.units import MIB, format_duration
+from scalable_core.types.units import MIB
 from scalable_kubernetes.options import KubernetesOptions
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -30,7 +30,7 @@ def target_problems(target: Target, folder: Path) -> list[Problem]:
     return [
         *_names(options),
         *_labels(options),
-        *_numbers(options),
+        *_memory(options),
         *_pods(options),
         *_files(options, folder),
     ]
@@ -63,23 +63,7 @@ def _labels(options: KubernetesOptions) -> Iterator[Problem]:
                 yield _error("E1302", f"{where}.{key}", message, cure)
 
 
-def _numbers(options: KubernetesOptions) -> Iterator[Problem]:
-    adaptive, fixed = options.adaptive, options.n_workers
-    if adaptive is not None and fixed is not None:
-        bounds = f"between {adaptive.minimum} and {adaptive.maximum}"
-        if adaptive.minimum <= fixed <= adaptive.maximum:
-            message = f"n_workers is not used, because adaptive says {bounds}"
-            yield _warning("W1303", "n_workers", message, "remove one of the two")
-        else:
-            message = f"{fixed} workers are wanted here, and {bounds} in adaptive"
-            yield _error("E1303", "n_workers", message, "remove one of the two")
-    most = adaptive.maximum if adaptive is not None else fixed or 1
-    if options.min_workers > most:
-        message = f"the work waits for {options.min_workers} workers, and there are at most {most}"
-        yield _error("E1304", "min_workers", message, f"write at most {most}")
-    if options.idle_timeout > options.max_lifetime:
-        message = f"it is longer than max_lifetime, {format_duration(options.max_lifetime)}"
-        yield _warning("W1305", "idle_timeout", message)
+def _memory(options: KubernetesOptions) -> Iterator[Problem]:
     memory = options.worker_mem
     if memory is not None and memory < 64 * MIB:
         number = f"{memory / MIB:g}"

@@ -7,8 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from scalable_core.types import Adaptive, Secret, option
-from scalable_core.types.units import MIB
+from scalable_core.types import FleetOptions, Secret, option
 
 
 @frozen(kw_only=True)
@@ -20,7 +19,7 @@ class Price:
 
 
 @frozen(kw_only=True)
-class KubernetesOptions:
+class KubernetesOptions(FleetOptions):
     """Options of a `kubernetes` target: pods in one namespace of any cluster."""
 
     namespace: str = option(
@@ -32,35 +31,12 @@ class KubernetesOptions:
     kubeconfig: str | None = option(
         default=None, help="Path of the kubeconfig; as kubectl finds it when left out."
     )
-    image: str | None = option(default=None, help="Container image of components that name none.")
-    base_image: str = option(
-        default="python:{python}-slim",
-        help="Image of components that have none: Python alone, of the same version as here; the packages of"
-        " this environment are brought to it.",
-    )
     worker_cpu: float | None = option(
         default=None, quantity="cpus", unit=1.0, help="CPUs of components that set none."
-    )
-    worker_mem: int | None = option(
-        default=None,
-        quantity="size",
-        unit=MIB,
-        help="Memory of components that set none; 16384 and 16Gi mean 16 GiB.",
     )
     resources: Mapping[str, Mapping[str, Any]] = option(
         factory=dict,
         help="More requests and limits of workers, as in a pod: GPUs, ephemeral storage.",
-    )
-    n_workers: int | None = option(
-        default=None, minimum=1, help="Number of workers over all components; 1 when left out."
-    )
-    min_workers: int = option(
-        default=1,
-        minimum=0,
-        help="Workers with which the work may begin; others join as they come.",
-    )
-    adaptive: Adaptive | None = option(
-        default=None, help="Lets the number of workers follow the queued work; replaces n_workers."
     )
     spot: bool = option(
         default=False, help="Places workers on Spot nodes, as GKE and EKS label them."
@@ -116,13 +92,4 @@ class KubernetesOptions:
     )
     price: Price | None = option(
         default=None, help="What vCPU and memory cost here, for the estimate."
-    )
-    idle_timeout: float = option(
-        default=1200.0, quantity="duration", minimum=60, help="A cluster without work ends itself."
-    )
-    max_lifetime: float = option(
-        default=86400.0,
-        quantity="duration",
-        minimum=60,
-        help="Every cluster ends itself after that.",
     )

@@ -14,6 +14,7 @@ from scalable_core.manifest.tree import Map, Path, Template
 from scalable_core.manifest.wanted import shown
 from scalable_core.types import Adaptive, OptionsLookup, Target
 from scalable_core.types.problem import Severity
+from scalable_core.types.units import format_duration
 
 #: Extras of the dist `scalable`, by the provider that each installs.
 _EXTRAS = ("aws", "gcp", "kubernetes")
@@ -67,7 +68,8 @@ class TargetReader:
         options: Any = self._checker.record(cls, path, settings)
         if options is None:
             return None
-        self._check_adaptive(options, path)
+        self._check_adaptive(options, settings, path)
+        self._check_numbers(options, path)
         return Target(name=name, provider=provider, cluster_type=cluster_type, options=options)
 
     def _provider(self, node: Map, path: Path) -> str | None:
@@ -162,9 +164,11 @@ class TargetReader:
         self._findings.add_at(self._root, (*path, "cluster_type"), "E0206", message, cure=cure)
         return None, None
 
-    def _check_adaptive(self, options: Any, path: Path) -> None:
+    def _check_adaptive(self, options: Any, settings: Map, path: Path) -> None:
         bounds = getattr(options, "adaptive", None)
-        if isinstance(bounds, Adaptive) and bounds.minimum > bounds.maximum:
+        if not isinstance(bounds, Adaptive):
+            return
+        if bounds.minimum > bounds.maximum:
             self._findings.add_at(
                 self._root,
                 (*path, "adaptive", "minimum"),
@@ -172,3 +176,50 @@ class TargetReader:
                 f"the minimum, {bounds.minimum}, is above the maximum, {bounds.maximum}",
                 cure="raise the maximum or lower the minimum",
             )
+            return
+        fixed = getattr(options, "n_workers", None)
+        if fixed is None or "n_workers" not in settings:  # a default gives way
+            return
+        says = f"between {bounds.minimum} and {bounds.maximum}"
+        within = bounds.minimum <= fixed <= bounds.maximum
+        self._findings.add_at(
+            self._root,
+            (*path, "n_workers"),
+            "W0212" if within else "E0212",
+            f"n_workers is not used, because adaptive says {says}"
+            if within
+            else f"{fixed} workers are wanted here, and {says} in adaptive",
+            cure="remove one of the two",
+            severity="warning" if within else "error",
+        )
+
+    def _check_numbers(self, options: Any, path: Path) -> None:
+        """See that what fleets are told fits together, where a provider has options of these names."""
+        first = _number(options, "min_workers")
+        bounds = getattr(options, "adaptive", None)
+        most = (
+            bounds.maximum if isinstance(bounds, Adaptive) else _number(options, "n_workers") or 1
+        )
+        if first is not None and first > most:
+            self._findings.add_at(
+                self._root,
+                (*path, "min_workers"),
+                "E0213",
+                f"the work waits for {first:g} workers, and there are at most {most:g}",
+                cure=f"write at most {most:g}",
+            )
+        idle, longest = _number(options, "idle_timeout"), _number(options, "max_lifetime")
+        if idle is not None and longest is not None and idle > longest:
+            self._findings.add_at(
+                self._root,
+                (*path, "idle_timeout"),
+                "W0214",
+                f"it is longer than max_lifetime, {format_duration(longest)}",
+                severity="warning",
+            )
+
+
+def _number(options: Any, name: str) -> float | None:
+    """Return an option if there is one of this name and it is a number."""
+    value = getattr(options, name, None)
+    return value if isinstance(value, int | float) else None

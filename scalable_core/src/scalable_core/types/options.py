@@ -18,6 +18,8 @@ from typing import Any, Literal
 import attrs
 from attrs import frozen
 
+from scalable_core.types.units import MIB
+
 Quantity = Literal["size", "cpus", "duration"]
 
 
@@ -68,3 +70,45 @@ class Adaptive:
 
     minimum: int = option(default=0, minimum=0, help="Fewest workers kept, over all components.")
     maximum: int = option(minimum=1, help="Most workers at one time, over all components.")
+
+
+@frozen(kw_only=True)
+class FleetOptions:
+    """Options of a target whose workers are machines, tasks or pods of a service; subclass it to add its own.
+
+    The core reads them, and sees that they fit together: the sizes and the lifetimes of a fleet have the same
+    names in every provider that has one.
+    """
+
+    image: str | None = option(default=None, help="Container image of components that name none.")
+    base_image: str = option(
+        default="python:{python}-slim",
+        help="Image of components that have none: Python alone, of the same version as here; the packages of"
+        " this environment are brought to it.",
+    )
+    worker_mem: int | None = option(
+        default=None,
+        quantity="size",
+        unit=MIB,
+        help="Memory of components that set none; 16384 and 16Gi mean 16 GiB.",
+    )
+    n_workers: int | None = option(
+        default=None, minimum=1, help="Number of workers over all components; 1 when left out."
+    )
+    min_workers: int = option(
+        default=1,
+        minimum=0,
+        help="Workers with which the work may begin; others join as they come.",
+    )
+    adaptive: Adaptive | None = option(
+        default=None, help="Lets the number of workers follow the queued work; replaces n_workers."
+    )
+    idle_timeout: float = option(
+        default=1200.0, quantity="duration", minimum=60, help="A cluster without work ends itself."
+    )
+    max_lifetime: float = option(
+        default=86400.0,
+        quantity="duration",
+        minimum=60,
+        help="Every cluster ends itself after that.",
+    )
