@@ -80,6 +80,13 @@ class Instance:
     reader: asyncio.Task[None] | None = None
     born: float = field(default_factory=time.monotonic)
     code: int | None = None
+    #: It finds out itself.
+    member: str | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Its process has not ended."""
+        return self.process is not None and self.process.returncode is None
 
     async def start(self) -> None:
         """Start the process."""
@@ -120,7 +127,7 @@ class Instance:
 
     async def end(self, grace: float = GRACE) -> None:
         """End it as the service does."""
-        if self.process is None or self.process.returncode is not None:
+        if self.process is None or not self.alive:
             return
         self.process.terminate()
         try:
@@ -132,7 +139,10 @@ class Instance:
 
 @dataclass
 class Bee:
-    """A member in a hive, which finds the run's documents in a folder instead of asking for them."""
+    """A member in a hive, which finds the run's documents in a folder instead of asking for them.
+
+    It may be started again when it has ended.
+    """
 
     id: str
     address: str
@@ -141,37 +151,38 @@ class Bee:
     order: dict[str, str]
     folder: Path
     documents: Callable[[], dict[str, str]]
-    process: Any = None
     _feeder: asyncio.Task[None] | None = None
-    _ended: bool = False
+    _killed: bool = False
+    alive: bool = False
+
+    @property
+    def member(self) -> str:
+        """Its name."""
+        return self.order["name"]
 
     async def start(self) -> None:
-        """Start it."""
-        self._feeder = self._feeder or asyncio.ensure_future(self._feed())
+        """Start it, also once more."""
+        self.alive, self._killed = True, False
+        self._feeder = asyncio.ensure_future(self._feed())
         await self._ask(op="start", documents=str(self.folder), **self.order)
 
     async def wait(self) -> int:
         """Wait for its end."""
-        while not self._ended:
+        while self.alive:
             await asyncio.sleep(0.2)
             seen = await self._ask(op="look")
-            if all(state == "stopped" for state, _ in seen.values()):
-                break
-        return 0
+            self.alive &= any(state != "stopped" for state, _ in seen.values())
+        return -signal.SIGKILL if self._killed else 0
 
     def kill(self) -> None:
         """End it at once."""
-        self._ended = True
-        if self._feeder is not None:
-            self._feeder.cancel()
+        self.alive, self._killed = False, True
         self.hive.ask(run=self.id, op="kill", names=[self.order["name"]])
         self.hive.ask(run=self.id, op="end", names=[self.order["name"]])
 
     async def end(self, grace: float = 0.0) -> None:
         """End it as the service does."""
-        self._ended = True
-        if self._feeder is not None:
-            self._feeder.cancel()
+        self.alive = False
         await self._ask(op="end", names=[self.order["name"]])
 
     async def _ask(self, **request: Any) -> Any:
@@ -179,7 +190,7 @@ class Bee:
 
     async def _feed(self) -> None:
         """Write the documents as they come; the scheduler listens at its own address."""
-        while True:
+        while self.alive:
             for key, text in self.documents().items():
                 path = self.folder / key.replace("/", ".")
                 if not path.exists():
@@ -198,7 +209,8 @@ class Host:
         folder: For their files.
         environment: What all have.
         network: Second number of the addresses, so that two hosts do not meet.
-        hive: Where members are, many in one process; each is a process of its own when None.
+        hive: Where members are, many in one process; each is a process of its own when None, and drivers and
+            the members of runs whose components have an environment always are.
 
     Attributes:
         documents: What the reader of a secret has got so far.
@@ -230,7 +242,7 @@ class Host:
 
     def container(self, container: dict[str, Any], number: int = 0, **facts: Any) -> Instance | Bee:
         """Return an instance of Cloud Run, not started yet; the so manieth of its pool."""
-        if self.hive is not None:
+        if self._shared(container["args"]):
             return self._bee(container["args"], number, **facts)
         address, folder = self.address(), Path(tempfile.mkdtemp(dir=self.folder, prefix="i-"))
         command = [*container.get("command", []), *container.get("args", [])]
@@ -258,10 +270,11 @@ class Host:
         """Return a machine of Compute Engine, not started yet."""
         from ruamel.yaml import YAML
 
-        if self.hive is not None:
-            script = json.loads(user_data.partition("\n")[2])["write_files"][2]["content"]
-            (line,) = [each for each in script.splitlines() if "program.py" in each]
-            return self._bee(shlex.split(line.partition("program.py")[2]), 0, **facts)
+        script = json.loads(user_data.partition("\n")[2])["write_files"][2]["content"]
+        (line,) = [each for each in script.splitlines() if "program.py" in each]
+        words = shlex.split(line.partition("program.py")[2])
+        if self._shared(words):
+            return self._bee(words, 0, **facts)
         address, folder = self.address(), Path(tempfile.mkdtemp(dir=self.folder, prefix="m-"))
         config = YAML(typ="safe").load(user_data)
         for file in config["write_files"]:
@@ -291,6 +304,17 @@ class Host:
             **facts,
         )
 
+    def _shared(self, words: list[str]) -> bool:
+        """Whether what runs these words is in the hive: who shares a process shares its environment."""
+        if self.hive is None or words[0] == "drive":
+            return False
+        found = self._documents_at(words[3])
+        orders = (json.loads(found[key]) for key in found if key.startswith("group/"))
+        return all(set(order["env"]) <= {"SCALABLE_CACHE_KEY"} for order in orders)
+
+    def _documents_at(self, place: str) -> dict[str, str]:
+        return self.documents(place.partition("#")[0].rpartition("/")[2])
+
     def _bee(self, words: list[str], number: int, **facts: Any) -> Bee:
         role, group, names, place = words
         folder = Path(tempfile.mkdtemp(dir=self.folder, prefix="b-"))
@@ -302,7 +326,7 @@ class Host:
             hive=self.hive,
             order={"role": role, "group": group, "name": names.split(",")[number]},
             folder=folder,
-            documents=lambda: self.documents(place.partition("#")[0].rpartition("/")[2]),
+            documents=lambda: self._documents_at(place),
         )
 
     def _bare(self, folder: Path, address: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ understand is refused here too. What Google does not have is below ``/testbed/``
     GET  calls       the requests so far: who, service, method id, path, query, body, status
     GET  state       what there is: pools, machines, jobs, secrets, rules, addresses of instances
     POST settings    how the world is from now on, such as {"quota": 4, "forbid_inbound": true}
-    POST kill        {"id": ...}: ends the process of an instance; Cloud Run starts its container again
+    POST kill        {"id": ...}: ends what runs in an instance, at once; Cloud Run starts its container again
     POST assassin    {"pid": 4711, "after": 7}: SIGKILL after the driver's next 7 calls and one without answer;
                      of another driver with {"who": "driver:NAME"}
     POST cut         {}: breaks all tunnels of IAP
@@ -474,7 +474,8 @@ class Server:
                 "instances": {
                     each.id: {
                         "address": each.address,
-                        "alive": each.process is not None and each.process.returncode is None,
+                        "alive": each.alive,
+                        "member": each.member,
                     }
                     for each in world.instances.values()
                 },

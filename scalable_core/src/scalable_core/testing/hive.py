@@ -156,6 +156,7 @@ class Keeper:
     def start(self, run: str, role: str, group: str, name: str, documents: str) -> None:
         """Start a member."""
         live = self._schedule if role == "scheduler" else self._work
+        self.servers.pop((run, name), None)  # of who had its name before
         self.tasks[run, name] = asyncio.ensure_future(live((run, name), group, Path(documents)))
 
     def end(self, run: str, names: list[str]) -> None:
