@@ -120,12 +120,11 @@ def write_manifest(folder: Path, project: str, transport: str = "vpc") -> None:
 
 
 @pytest.fixture
-def drivers(request, gcs, tmp_path, monkeypatch):
-    """Drivers in a Google Cloud whose members share one process, or have each one of their own."""
-    hive = getattr(request, "param", True)
+def drivers(gcs, tmp_path, monkeypatch):
+    """Drivers in a Google Cloud whose members share one process."""
     monkeypatch.setattr(release, "SETTLING", 0.5)
     monkeypatch.setattr("scalable_gcp.cloud.FIRST_PAUSE", 0.05)
-    with Testbed(tmp_path, hive=hive, STORAGE_EMULATOR_HOST=gcs.url) as bed:
+    with Testbed(tmp_path, hive=True, STORAGE_EMULATOR_HOST=gcs.url) as bed:
         bed.tell("settings", delay=0.0)
         bed.tell("images", **{"models/demeter:2": f"sha256:{'1' * 64}"})
         for name, value in bed.environment.items():
@@ -172,22 +171,25 @@ def crash(drivers: Drivers, number: int, **how) -> None:
     assert left_of(drivers.bed, project) == [], (number, calls[-3:])
 
 
+def crash_after_each(drivers: Drivers, project: str, least: int, **how) -> None:
+    """Kill a driver after each call that one of its kind has made."""
+    whole = len(drivers.calls(project))
+    assert whole >= least
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for done in [pool.submit(crash, drivers, number, **how) for number in range(whole)]:
+            done.result()
+
+
 @pytest.mark.timeout(400)
 def test_whenever_a_driver_is_killed_down_leaves_nothing(drivers):
     """After each call of a whole run, carried out but not answered."""
     project, code = drivers.run()
     assert code == 0
     assert left_of(drivers.bed, project) == []
-    whole = len(drivers.calls(project))
-    assert whole >= 40
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for done in [pool.submit(crash, drivers, number) for number in range(whole)]:
-            done.result()
+    crash_after_each(drivers, project, least=40)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(500)
-@pytest.mark.parametrize("drivers", [False], indirect=True)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("transport", ["single", "vpc"])
 def test_whenever_who_hands_a_run_over_is_killed_down_leaves_nothing(drivers, transport):
     """Whether its driver has begun by then or not."""
@@ -195,8 +197,7 @@ def test_whenever_who_hands_a_run_over_is_killed_down_leaves_nothing(drivers, tr
     assert code == 0
     assert down(drivers.folder / project) == []
     assert left_of(drivers.bed, project) == []
-    for number in range(len(drivers.calls(project))):
-        crash(drivers, number, transport=transport, detached=True)
+    crash_after_each(drivers, project, least=10, transport=transport, detached=True)
 
 
 @pytest.mark.timeout(120)
