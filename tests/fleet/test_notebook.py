@@ -57,3 +57,31 @@ def test_a_fleet_that_was_told_to_adapt_follows_the_work_within_its_bounds(
     fleet.scale(2)
     wait_until(lambda: len(fleet.scheduler_info["workers"]) == 2)
     assert len(fleet.members("analysis")) == 2
+
+
+def test_the_buttons_of_the_widget_scale_and_adapt(make_plan, hive_launcher, start, wait_until):
+    """As a person clicks them in a notebook, with the numbers that were typed beside them."""
+    fleet = start(make_plan(4), hive_launcher(), client=False, eager=False)
+    scaling = fleet._widget().children[1]
+    by_hand, adaptive = scaling.children[1].children
+
+    number, scale = by_hand.children
+    number.value = 2
+    scale.click()
+    wait_until(lambda: "Workers: 2<" in scaling.children[0].value)
+    assert fleet.requested == fleet.observed == {"analysis-0", "analysis-1"}
+
+    minimum, maximum, adapt = adaptive.children
+    minimum.value, maximum.value = 1, 3
+    adapt.click()
+    wait_until(lambda: "Workers: 1<" in scaling.children[0].value)
+    assert "Scaling mode: Adaptive" in scaling.children[0].value
+
+
+def test_a_fleet_says_how_many_workers_have_yet_to_arrive(
+    make_plan, hive_launcher, start, wait_until
+):
+    """As Dask's own clusters: those that are there, of those that were asked for."""
+    fleet = start(make_plan(4), hive_launcher(capacity={"on-demand": 1}), client=False, eager=False)
+    fleet.scale(3)
+    wait_until(lambda: "Workers: 1 / 3<" in fleet._scaling_status())

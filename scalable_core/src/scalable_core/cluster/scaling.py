@@ -63,6 +63,11 @@ class ScalingFleet(Cluster):
         self._revive()
         return super().adapt(Adaptive=Adaptive, **kwargs)
 
+    @property
+    def workers(self) -> dict[str, str]:
+        """Each worker that was asked for, whether it has arrived or not, and its group; Dask counts them."""
+        return {name: group for group in self._groups for name in self.members(group)}
+
     def limit_workers(self, total: int) -> None:
         """Launch no more workers from now on than make so many over all groups; those that are there stay."""
         self.loop.add_callback(self.crew.limit_workers, total)
