@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -112,6 +113,10 @@ class Study:
             for each in self.google.state["logs"]
         )
 
+    def computed(self, run: str) -> list[int]:
+        """What calls of a run have said that they have computed."""
+        return [int(each) for each in re.findall(r"computed (\d+)", self.scalable("logs", run))]
+
     @property
     def left(self) -> dict:
         """What there is."""
@@ -192,6 +197,32 @@ def test_the_schedulers_machine_runs_the_driver(study, transport):
     assert [rule["sourceRanges"] for rule in rules] == [["10.128.0.0/20"]]
     needed = driver_permissions(public=False, detached=True)
     assert study.permissions <= {*needed, "secretmanager.versions.access"}
+
+
+@pytest.mark.parametrize("transport", ["single", "vpc"])
+def test_two_runs_at_once_do_not_mix_and_another_machine_cancels_one(study, transport):
+    """The end of one is not that of the other, nobody reads what the other writes, and nothing is left."""
+    study = study(transport)
+    first = study.start("400", "0.25")
+    second = study.start("12", "0.05")
+    assert sorted(study.status()) == sorted([(first, "elsewhere"), (second, "elsewhere")])
+    last = json.loads(study.scalable("attach", second, "--json").splitlines()[-1])
+    assert (last["status"], last["tasks"]["done"]) == ("done", 12)
+    study.scalable("artifacts", "get", "total.json", "--run", second)
+    assert json.loads((study.there / "total.json").read_text()) == sum(x * x for x in range(12))
+
+    await_that(lambda: len(study.computed(first)) > 12, study.logs)
+    assert sorted(study.computed(second)) == list(range(12))
+    await_that(lambda: study.status() == [(first, "elsewhere")], study.status)
+    said = study.scalable("cancel", first)
+
+    assert "nothing is left" in said
+    await_that(lambda: not study.left, lambda: study.left)
+    record = json.loads(study.scalable("report", first, "--format", "json"))["run"]
+    assert record["status"] == "interrupted"
+    assert "cancelled by" in record["error"]
+    assert len(study.computed(first)) < 400
+    assert study.status() == []
 
 
 @pytest.mark.slow

@@ -16,7 +16,6 @@ from typing import Any
 
 from scalable_core.cluster.launcher import Fleet, LaunchResult, Member, MemberGroup, Offer, Rate
 from scalable_core.types import Resource
-from scalable_gcp import requests
 from scalable_gcp.cloud import default_project
 from scalable_gcp.onsite import SECRETS
 from scalable_gcp.options import CloudRunOptions
@@ -37,7 +36,7 @@ class InstanceLauncher:
 
     provider = "gcp"
     kind = MEMBER
-    listen = ("127.0.0.1", requests.SCHEDULER_PORT)
+    listen = ("127.0.0.1", 0)  # at any port that is free: all who dial it are here
     batch = 8
     rates: Mapping[str, Rate] = {}
     poll_interval = 1.0
