@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -218,48 +217,3 @@ def test_a_run_is_resumed_whose_scheduler_was_lost(real_bed, project):
     assert "RESULTS [0, 2, 4, 6, 8, 10]" in again.stdout
     started = (project / "started").read_text().split()
     assert [started.count(str(x)) for x in range(4)] == [1] * 4
-
-
-def test_what_the_printed_policy_allows_is_enough_for_a_whole_run(real_bed, project):
-    """Users with it and no more start, look, read logs and remove; tasks with no more than their roles work."""
-    printed = scalable(project, "doctor", "--target", "aws", "--print-policy").stdout
-    key = os.environ["AWS_ACCESS_KEY_ID"]
-    real_bed.tell("permits", {key: json.loads(printed)})
-    before = len(real_bed.get("calls"))
-    try:
-        for words in (
-            ["doctor", "--target", "aws"],
-            ["run", "--target", "aws", "--yes"],
-            ["status", "--target", "aws"],
-            ["logs"],
-            ["down", "--all", "--standing", "--yes"],
-        ):
-            done = scalable(project, *words)
-            assert done.returncode == 0, (words, done.stdout + done.stderr)
-    finally:
-        real_bed.tell("permits", {})
-
-    calls = real_bed.get("calls")[before:]
-    assert {call["key"][:4] for call in calls} >= {"AKIA", "ASIA"}
-    refused = [
-        (call["service"], call["action"]) for call in calls if call["status"] in (0, 403, 500)
-    ]
-    assert refused == []
-
-
-def test_a_permission_that_lacks_is_named_and_nothing_is_left(real_bed, project):
-    """The same policy without one of its statements is not enough."""
-    printed = scalable(project, "doctor", "--target", "aws", "--print-policy").stdout
-    policy = json.loads(printed)
-    policy["Statement"] = [each for each in policy["Statement"] if each["Sid"] != "StartTasks"]
-    real_bed.tell("permits", {os.environ["AWS_ACCESS_KEY_ID"]: policy})
-    try:
-        done = scalable(project, "run", "--target", "aws", "--yes")
-    finally:
-        real_bed.tell("permits", {})
-
-    assert done.returncode != 0
-    assert "ecs:RunTask" in done.stderr
-    assert "Traceback" not in done.stderr
-    status = json.loads(scalable(project, "status", "--json", "--target", "aws").stdout)
-    assert status["runs"] == []

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import http.server
-import ssl
-import subprocess
-import threading
-
 import pytest
+from aws.ecr import Ecr
 
 from aws import registry
 from scalable_aws.images import find_place
@@ -19,78 +14,15 @@ from scalable_core.types import HookContext, ImageRequest
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
 
-class Registry(http.server.BaseHTTPRequestHandler):
-    """What is behind a proxy under every name: a registry with TLS, for whoever has a token of ECR."""
-
-    protocol_version = "HTTP/1.1"
-    tls: ssl.SSLContext
-    asked: list[tuple[str, str]] = []
-
-    def do_CONNECT(self):
-        self.send_response(200)
-        self.end_headers()
-        self.connection = self.tls.wrap_socket(self.connection, server_side=True)
-        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb")
-        self.close_connection = False
-
-    def do_GET(self):
-        said = self.headers.get("Authorization", "")
-        self.asked.append((self.path, said))
-        status, headers, body = "401 no", [("WWW-Authenticate", 'Basic realm="ecr"')], b""
-        if base64.b64decode(said.removeprefix("Basic ")).startswith(b"AWS:"):
-
-            def start(line, head):
-                nonlocal status, headers
-                status, headers = line, head
-
-            (body,) = registry.answer(self.path, start)
-        else:
-            headers.append(("Content-Length", "0"))
-        self.send_response(int(status.split()[0]))
-        for name, value in headers:
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
-
-    def log_message(self, *words):
-        pass
-
-
 @pytest.fixture
 def asked(bed, become, tmp_path, monkeypatch):
     """The requests that reach the registry, each with what proves who asks."""
     become(bed)
     bed.reset()
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        cert,
-    ]
-    command += ["-days", "2", "-subj", f"/CN={HOST[:60]}", "-addext", f"subjectAltName=DNS:{HOST}"]
-    subprocess.run(command, check=True, capture_output=True)
-    Registry.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    Registry.tls.load_cert_chain(cert, key)
-    Registry.asked = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
-    yield Registry.asked
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with Ecr(tmp_path, bed, HOST) as ecr:
+        for name, value in ecr.environment.items():
+            monkeypatch.setenv(name, value)
+        yield ecr.asked
 
 
 def ask(reference, platform="linux/arm64"):

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import time
+import os
+import subprocess
+import sys
 import uuid
 
 import pytest
+from aws.ecr import Ecr
 
-from scalable_aws import machines, release
-from scalable_aws.ec2 import Ec2Launcher
-from scalable_aws.fargate import FargateLauncher
-from scalable_aws.fleet import launcher_of, read_logs
+from aws import registry
 from scalable_aws.options import Ec2Options, FargateOptions
-from scalable_aws.policy import IMPLIED, grants, required_permissions
-from scalable_aws.preflight import preflight
+from scalable_aws.policy import grants, required_permissions
 from scalable_core.types import (
-    ClusterRecord,
-    HookContext,
     Plan,
     Project,
     Stores,
@@ -26,14 +23,53 @@ from scalable_core.types import (
     WorkerGroup,
 )
 
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/solar:1.0"
-#: What only happens to runs that go otherwise than these two.
-UNCALLED = {
-    "fargate": {"iam:CreateServiceLinkedRole"},  # ECS makes it with an account's first cluster
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/solar:amd64"
+MANIFEST = """\
+version: 1
+project: {{name: {project}, default_storage: s3://{bucket}/runs}}
+targets:
+  aws: {{provider: aws, region: us-east-1, cluster_type: {kind}, image: "{image}", n_workers: 2}}
+components: {{physics: {{cpus: 1, memory: 2G}}}}
+tasks: {{double: {{component: physics}}}}
+"""
+WORKFLOW = """\
+from pathlib import Path
+from scalable import ScalableSession, store_artifact
+
+def double(x):
+    return store_artifact("results/double.json", {"value": 2 * x}).uri
+
+if __name__ == "__main__":
+    with ScalableSession.from_yaml(Path(__file__).parent / "scalable.yaml") as client:
+        print("STORED", client.submit(double, 3, task="double").result())
+        client.wait_for_workers(2)
+        client.cluster.logs("physics-0")
+        client.cluster.scale(1)
+        assert client.submit(abs, -3, task="double").result() == 3
+"""
+#: From the first look to the removal of what stands.
+LIFE = (
+    ["doctor", "--target", "aws"],
+    ["run", "--target", "aws", "--yes"],
+    ["status", "--target", "aws"],
+    ["logs"],
+    ["artifacts", "rm", "--run", "run", "--yes"],
+    ["down", "--all", "--standing", "--yes"],
+)
+#: What such a life does without, by kind of cluster: statement and part of it, and what would need it.
+SPARED = {
+    "fargate": {
+        ("KeepRuns", "s3:AbortMultipartUpload"),  # an upload that fails
+        ("MakeRoles", "arn:aws:iam::*:role/scalable-{project}-*"),  # two who make it at once
+    },
     "ec2": {
-        "ec2:DescribeNetworkInterfaces",
-        "ecs:DescribeTasks",
-    },  # those are for what is left of tasks
+        ("KeepRuns", "s3:AbortMultipartUpload"),
+        ("MakeRoles", "arn:aws:iam::*:role/scalable-{project}-*"),
+        ("MakeProfile", "arn:aws:iam::*:instance-profile/scalable-{project}-*"),
+        ("FindTasks", "ecs:DescribeTasks"),  # tasks of a target that was on Fargate before
+        ("FindTasks", "arn:aws:ecs:us-east-1:*:task/scalable-{project}/*"),
+        ("Look", "ec2:DescribeNetworkInterfaces"),
+    },
 }
 
 
@@ -55,68 +91,89 @@ def make_plan(kind, image="solar:1.0", project=None, **options):
     )
 
 
-def live_through(plan, folder):
-    """Look, run a call, read logs, look again, release, and remove what stands."""
-    from distributed import Client
+@pytest.fixture
+def project(real_bed, become, tmp_path, monkeypatch):
+    """Makes the folder of a project in an empty account, but for its bucket and its image in ECR."""
+    real_bed.reset()
+    become(real_bed)
+    ecr, (digest, manifest) = real_bed.client("ecr"), registry.manifest("amd64")
+    ecr.create_repository(repositoryName="solar")
+    ecr.put_image(
+        repositoryName="solar", imageTag="amd64", imageDigest=digest, imageManifest=manifest
+    )
 
-    from scalable_core.cluster.fleet import FleetCluster
+    def project(kind):
+        folder = tmp_path / f"solar-{uuid.uuid4().hex[:6]}"
+        folder.mkdir()
+        real_bed.client("s3").create_bucket(Bucket=f"bucket-{folder.name}")
+        names = {"project": folder.name, "bucket": f"bucket-{folder.name}"}
+        (folder / "scalable.yaml").write_text(MANIFEST.format(kind=kind, image=IMAGE, **names))
+        (folder / "workflow.py").write_text(WORKFLOW)
+        return folder
 
-    run = f"run-{uuid.uuid4().hex[:8]}"
-    context = HookContext(project=plan.project.name, run=run, run_dir=folder / run)
-    assert {each.severity for each in preflight(plan, context)} == {"info"}
-    options = plan.target.options
-    with (
-        FleetCluster(plan, launcher_of(plan), context, eager=True) as fleet,
-        Client(fleet) as client,
-    ):
-        assert client.submit(sum, [1, 2]).result(timeout=120) == 3
-        fleet.logs("analysis-0")
-        release.find(options, None, context)
-        data = dict(fleet.crew.launcher.data)
-        record = ClusterRecord(
-            provider="aws",
-            run=run,
-            project=plan.project.name,
-            target="there",
-            created="",
-            data=data,
-        )
-        list(read_logs(record, None, False, context) or ())
-    time.sleep(1)
-    standing = HookContext(project=plan.project.name, data={"standing": True})
-    assert release.release(record, standing, provider="aws").remaining == ()
+    with Ecr(tmp_path, real_bed, IMAGE.partition("/")[0]) as ecr:
+        for name, value in ecr.environment.items():
+            monkeypatch.setenv(name, value)
+        yield project
+    real_bed.tell("permits", {})
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Looks often, so that tests need not wait."""
-    for launcher in (Ec2Launcher, FargateLauncher):
-        monkeypatch.setattr(launcher, "poll_interval", 0.3)
-    monkeypatch.setattr("scalable_aws.preflight.PATIENCE", 60.0)
-    for module in (machines, release):
-        monkeypatch.setattr(module, "LOOK_EVERY", 0.3)
+def scalable(folder, *words):
+    command = [sys.executable, "-m", "scalable", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.parametrize("kind", ["fargate", "ec2"])
-def test_the_policy_is_what_a_whole_run_calls(kind, real_bed, become, tmp_path):
-    """From the first look to the removal of what stands: what is called is what is allowed."""
-    real_bed.reset()
-    key = become(real_bed)
-    plan = make_plan(kind)
-    live_through(plan, tmp_path)
+def test_the_policy_is_what_a_whole_run_needs_and_no_more(kind, real_bed, project):
+    """Users with it alone, and members with their roles alone, do all; each part of it allows something."""
+    folder = project(kind)
+    printed = json.loads(scalable(folder, "doctor", "--target", "aws", "--print-policy").stdout)
+    key = os.environ["AWS_ACCESS_KEY_ID"]
+    real_bed.tell("permits", {key: printed})
+    before = len(real_bed.get("calls"))
+    for words in LIFE:
+        done = scalable(folder, *words)
+        assert done.returncode == 0, (words, done.stdout + done.stderr)
 
-    called = {name_of(call) for call in real_bed.calls(key)}
-    allowed = set(required_permissions(plan, provider="aws").actions)
-    allowed -= {action for action in allowed if action.startswith("s3:")}
-    assert called <= allowed, f"not in the policy: {sorted(called - allowed)}"
-    surplus = allowed - called - IMPLIED - UNCALLED[kind]
-    assert not surplus, f"in the policy, and never called: {sorted(surplus)}"
+    calls = real_bed.get("calls")[before:]
+    assert {call["key"][:4] for call in calls} >= {"AKIA", "ASIA"}
+    names = [(call["service"], call["action"], call["status"]) for call in calls]
+    assert [each for each in names if each[2] in (0, 403, 500)] == []
+    used = {(sid, part) for sid, *both in real_bed.get(f"used/{key}") for part in both}
+    spared = {(sid, part.format(project=folder.name)) for sid, part in SPARED[kind]}
+    assert parts_of(printed) - used == spared
 
 
-def name_of(call):
-    """Return the action of IAM that a call needs."""
-    service = {"service-quotas": "servicequotas"}.get(call["service"], call["service"])
-    return f"{service}:{call['action']}"
+def parts_of(policy):
+    """Return all actions and resources of a policy, each with the name of its statement."""
+    return {
+        (each["Sid"], part)
+        for each in policy["Statement"]
+        for part in [*each["Action"], *each["Resource"]]
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "sid", "action"),
+    [
+        ("fargate", "StartTasks", "ecs:RunTask"),
+        ("ec2", "HandOnRoles", "iam:PassRole"),
+    ],
+)
+def test_a_permission_that_lacks_is_named_and_nothing_is_left(kind, sid, action, real_bed, project):
+    """The same policy without one of its statements is not enough."""
+    folder = project(kind)
+    policy = json.loads(scalable(folder, "doctor", "--target", "aws", "--print-policy").stdout)
+    policy["Statement"] = [each for each in policy["Statement"] if each["Sid"] != sid]
+    real_bed.tell("permits", {os.environ["AWS_ACCESS_KEY_ID"]: policy})
+    done = scalable(folder, "run", "--target", "aws", "--yes")
+    real_bed.tell("permits", {})
+
+    assert done.returncode != 0
+    assert action in done.stderr
+    assert "Traceback" not in done.stderr
+    status = json.loads(scalable(folder, "status", "--json", "--target", "aws").stdout)
+    assert status["runs"] == []
 
 
 def test_it_is_narrow_where_iam_can_tell_resources_apart():

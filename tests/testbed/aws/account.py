@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+import moto.ecr.responses as ecr
 import moto.iam.responses as iam
 from moto.core.responses import ActionResult
 from moto.ec2.models import EC2Backend
@@ -36,6 +38,7 @@ def correct() -> None:
     EC2Backend.create_default_vpc = _with_gateway(EC2Backend.create_default_vpc)
     ServiceQuotasBackend.get_service_quota = _quota
     iam.IamResponse.simulate_principal_policy = _simulate
+    ecr.ECRResponse.get_authorization_token = _token
 
 
 def _with_gateway(create: Any) -> Any:
@@ -62,6 +65,13 @@ def _quota(self: Any, service_code: str, quota_code: str) -> dict[str, Any]:
         "Adjustable": True,
         "GlobalQuota": False,
     }
+
+
+def _token(self: Any) -> ActionResult:
+    """Answer with a token that says whose it is, since the registry asks IAM about who has it."""
+    user = self.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
+    token = base64.b64encode(f"AWS:{user}".encode()).decode()
+    return ActionResult({"authorizationData": [{"authorizationToken": token}]})
 
 
 def _simulate(self: Any) -> ActionResult:

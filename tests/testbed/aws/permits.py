@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aws.machines import all_instances
 from moto.ec2 import ec2_backends
 from moto.ecs.models import ecs_backends
 from moto.iam import iam_backends
@@ -27,6 +28,21 @@ _ANYWHERE = re.compile(
     r"|servicequotas:GetServiceQuota|iam:SimulatePrincipalPolicy|iam:GetInstanceProfile"
 )
 _ROLES = {"CreateRole", "GetRole", "PutRolePolicy", "TagRole", "DeleteRolePolicy", "DeleteRole"}
+_PROFILES = {
+    f"{word}InstanceProfile" for word in ("Create", "Delete", "AddRoleTo", "RemoveRoleFrom")
+}
+#: What is on things of EC2 that are there, known by their tags: action to the field that names them.
+_OWNED = {
+    "AuthorizeSecurityGroupIngress": "GroupId",
+    "DeleteSecurityGroup": "GroupId",
+    "DeleteLaunchTemplate": "LaunchTemplateId",
+    "TerminateInstances": "InstanceId",
+}
+_KINDS = {"sg": "security-group", "lt": "launch-template", "i": "instance"}
+
+
+#: What allows something: a statement's name, one of its actions and one of its resources, as they are written.
+Use = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -55,27 +71,51 @@ class Question:
         return f"arn:aws:{service}:{where}:{ACCOUNT}:{what}"
 
 
-def missing(question: Question, statements: list[dict[str, Any]]) -> str | None:
-    """Return what statements lack for a call, as AWS says it; None when they allow it."""
+def missing(
+    question: Question, statements: list[dict[str, Any]], used: set[Use] | None = None
+) -> str | None:
+    """Return what statements lack for a call, as AWS says it; None when they allow it.
+
+    Args:
+        question: The call.
+        statements: Of a policy.
+        used: Takes what allows it.
+    """
+    found: set[Use] = set()
     for need in needs(question):
         for resource in need.resources:
-            if not any(_allows(each, need, resource) for each in statements):
+            uses = {use for each in statements for use in _uses(each, need, resource)}
+            if not uses:
                 return f"is not authorized to perform: {need.action} on resource: {resource}"
+            found |= uses
+    if used is not None:
+        used |= found
     return None
 
 
 def statements_of_member(key: str) -> list[dict[str, Any]]:
-    """Return what the role of the task that has an access key allows."""
+    """Return what the role of the task, or of the machine, that has an access key allows."""
+    for instance in all_instances():
+        if key.endswith(instance.id[2:18].upper()):
+            fleet = instance.ec2_backend.fleets[instance._fleet_id or instance._spot_fleet_id]
+            profile = fleet.launch_specs[0].iam_instance_profile[
+                "Arn"
+            ]  # moto puts what it got there
+            return [each for arn in _roles_of(profile) for each in _statements(arn)]
     for backends in ecs_backends.values():
         for backend in backends.values():
             for tasks in list(backend.tasks.values()):
                 for task in list(tasks.values()):
                     if key.endswith(task.id[:16].upper().replace("-", "")):
                         made = backend.describe_task_definition(task.task_definition_arn)
-                        role = _role(str(made.task_role_arn).rpartition("/")[2])
-                        texts = role.policies.values() if role else ()
-                        return [s for text in texts for s in json.loads(text)["Statement"]]
+                        return _statements(str(made.task_role_arn))
     return []
+
+
+def _statements(arn: str) -> list[dict[str, Any]]:
+    role = _role(arn.rpartition("/")[2])
+    texts = role.policies.values() if role else ()
+    return [statement for text in texts for statement in json.loads(text)["Statement"]]
 
 
 # -- what calls need -----------------------------------------------------------------------------------
@@ -107,6 +147,8 @@ def _of_ssm(question: Question, name: str) -> Iterator[Need]:
     fields = json.loads(question.body)
     names = fields.get("Names") or [fields.get("Name") or fields["Path"]]
     arns = tuple(question.arn("ssm", f"parameter{each}") for each in names)
+    if names[0].startswith("/aws/service/"):  # which is no account's
+        arns = tuple(arn.replace(ACCOUNT, "") for arn in arns)
     yield Need(name, arns)
     if fields.get("Tags"):
         yield Need("ssm:AddTagsToResource", arns)
@@ -127,29 +169,81 @@ def _of_ecr(question: Question, name: str) -> Iterator[Need]:
 
 
 def _of_iam(question: Question, name: str) -> Iterator[Need]:
-    assert question.action in _ROLES, name
     fields = _form(question)
-    role = _role(fields["RoleName"])
-    path = fields.get("Path") or (role.path if role else None) or "/"
-    arn = role.arn if role else question.arn("iam", f"role{path}{fields['RoleName']}")
-    yield Need(name, (arn,))
-    if question.action == "CreateRole" and any(key.startswith("Tags.") for key in fields):
-        yield Need("iam:TagRole", (arn,))
+    tagged = any(key.startswith("Tags.") for key in fields)
+    if question.action == "CreateServiceLinkedRole":
+        service = fields["AWSServiceName"]
+        yield Need(name, (question.arn("iam", f"role/aws-service-role/{service}/its-own"),))
+    elif question.action in _PROFILES:
+        own = fields["InstanceProfileName"]
+        profile = next((each for each in _profiles() if each.name == own), None)
+        path = fields.get("Path") or (profile.path if profile else "/")
+        arn = question.arn("iam", f"instance-profile{path}{own}")
+        yield Need(name, (arn,))
+        if tagged:
+            yield Need("iam:TagInstanceProfile", (arn,))
+        if question.action == "AddRoleToInstanceProfile":
+            yield _handed_on(_role(fields["RoleName"]).arn, to="ec2")
+    else:
+        assert question.action in _ROLES, name
+        role = _role(fields["RoleName"])
+        path = fields.get("Path") or (role.path if role else None) or "/"
+        arn = role.arn if role else question.arn("iam", f"role{path}{fields['RoleName']}")
+        yield Need(name, (arn,))
+        if question.action == "CreateRole" and tagged:
+            yield Need("iam:TagRole", (arn,))
 
 
 def _of_ec2(question: Question, name: str) -> Iterator[Need]:
     fields = _form(question)
-    if question.action == "CreateSecurityGroup":
-        made = question.arn("ec2", "security-group/sg-00000000000000000")
-        yield Need(name, (made, question.arn("ec2", f"vpc/{fields['VpcId']}")))
-        yield Need("ec2:CreateTags", (made,), {"ec2:CreateAction": question.action})
-        return
-    assert question.action in ("AuthorizeSecurityGroupIngress", "DeleteSecurityGroup"), name
     backend = ec2_backends[ACCOUNT][question.region]
-    group = backend.get_security_group_from_id(fields["GroupId"])
-    tags = {each["key"]: each["value"] for each in group.get_tags()} if group else {}
-    keys = {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
-    yield Need(name, (question.arn("ec2", f"security-group/{fields['GroupId']}"),), keys)
+    if question.action == "CreateFleet":
+        yield from _of_fleet(question, fields, backend)
+    elif question.action in ("CreateSecurityGroup", "CreateLaunchTemplate"):
+        new = {"CreateSecurityGroup": "security-group/sg-0"}.get(
+            question.action, "launch-template/lt-0"
+        )
+        made = question.arn("ec2", new)
+        within = [question.arn("ec2", f"vpc/{fields['VpcId']}")] if "VpcId" in fields else []
+        yield Need(name, (made, *within))
+        yield Need("ec2:CreateTags", (made,), {"ec2:CreateAction": question.action})
+    else:
+        ids = [v for key, v in fields.items() if key.split(".")[0] == _OWNED[question.action]]
+        assert ids, name
+        for own in ids:
+            tags = backend.describe_tags(filters={"resource-id": [own]})
+            keys = {f"aws:ResourceTag/{each['key']}": each["value"] for each in tags}
+            kind = _KINDS[own.partition("-")[0]]
+            yield Need(name, (question.arn("ec2", f"{kind}/{own}"),), keys)
+
+
+def _of_fleet(question: Question, fields: Mapping[str, str], backend: Any) -> Iterator[Need]:
+    """Yield what it takes to start machines by a template: they run for who asks, by no role of EC2's own."""
+    named = {
+        word: sorted({v for key, v in fields.items() if key.endswith(f".{word}")})
+        for word in ("LaunchTemplateId", "SubnetId")
+    }
+    (template,) = (backend.get_launch_template(each) for each in named["LaunchTemplateId"])
+    data = template.latest_version().data
+    groups = {group for each in data["NetworkInterfaces"] for group in each["Groups"]}
+    kinds = ["instance", "volume", "network-interface"]
+    if fields["TargetCapacitySpecification.DefaultTargetCapacityType"] == "spot":
+        kinds.append("spot-instances-request")
+    used = (
+        f"arn:aws:ec2:{question.region}::image/{data['ImageId']}",
+        question.arn("ec2", f"launch-template/{template.id}"),
+        *(question.arn("ec2", f"subnet/{each}") for each in named["SubnetId"]),
+        *(question.arn("ec2", f"security-group/{each}") for each in sorted(groups)),
+        *(question.arn("ec2", f"{kind}/0") for kind in kinds),
+    )
+    fleet = question.arn("ec2", "fleet/fleet-0")
+    yield Need("ec2:CreateFleet", (*used, fleet))
+    yield Need("ec2:RunInstances", used)
+    yield Need("ec2:CreateTags", (fleet,), {"ec2:CreateAction": "CreateFleet"})
+    carried = [each["ResourceType"] for each in data["TagSpecifications"]]
+    arns = tuple(question.arn("ec2", f"{kind}/0") for kind in carried if kind in kinds)
+    yield Need("ec2:CreateTags", arns, {"ec2:CreateAction": "RunInstances"})
+    yield _handed_on(*_roles_of(data["IamInstanceProfile"]), to="ec2")
 
 
 def _of_ecs(question: Question, name: str) -> Iterator[Need]:
@@ -162,13 +256,13 @@ def _of_ecs(question: Question, name: str) -> Iterator[Need]:
         made = question.arn("ecs", f"task-definition/{fields['family']}:1")
         yield Need(name)
         yield Need("ecs:TagResource", (made,))
-        yield from _handed_on(fields["executionRoleArn"], fields["taskRoleArn"])
+        yield _handed_on(fields["executionRoleArn"], fields["taskRoleArn"])
     elif question.action == "RunTask":
         definition = fields["taskDefinition"]
         yield Need(name, (definition,), inside)
         yield Need("ecs:TagResource", (question.arn("ecs", f"task/{plain}/0"),))
         found = ecs_backends[ACCOUNT][question.region].describe_task_definition(definition)
-        yield from _handed_on(found.execution_role_arn, found.task_role_arn)
+        yield _handed_on(found.execution_role_arn, found.task_role_arn)
     elif question.action == "ListTasks":
         yield Need(name, keys=inside)
     elif question.action in ("DescribeTasks", "StopTask"):
@@ -184,8 +278,8 @@ def _of_ecs(question: Question, name: str) -> Iterator[Need]:
             yield Need("iam:CreateServiceLinkedRole", (question.arn("iam", linked),))
 
 
-def _handed_on(*roles: str) -> Iterator[Need]:
-    yield Need("iam:PassRole", roles, {"iam:PassedToService": "ecs-tasks.amazonaws.com"})
+def _handed_on(*roles: str, to: str = "ecs-tasks") -> Need:
+    return Need("iam:PassRole", roles, {"iam:PassedToService": f"{to}.amazonaws.com"})
 
 
 def _form(question: Question) -> dict[str, str]:
@@ -197,21 +291,33 @@ def _role(name: str) -> Any:
     return next((role for role in roles if role.name == name), None)
 
 
+def _profiles() -> list[Any]:
+    return list(iam_backends[ACCOUNT]["aws"].instance_profiles.values())
+
+
+def _roles_of(profile: Mapping[str, str]) -> list[str]:
+    """Return the ARNs of the roles in an instance profile, which is given by name or ARN."""
+    named = profile.get("Name") or profile["Arn"].rpartition("/")[2]
+    return [role.arn for each in _profiles() if each.name == named for role in each.roles]
+
+
 # -- what policies allow -------------------------------------------------------------------------------
 
 
-def _allows(statement: Mapping[str, Any], need: Need, resource: str) -> bool:
+def _uses(statement: Mapping[str, Any], need: Need, resource: str) -> set[Use]:
+    """Return by which of its actions and resources a statement allows something."""
     assert statement["Effect"] == "Allow"
-    actions, resources = _listed(statement["Action"]), _listed(statement["Resource"])
-    return (
-        any(_fits(pattern.lower(), need.action.lower()) for pattern in actions)
-        and any(_fits(pattern, resource) for pattern in resources)
-        and all(
-            _holds(operator, pattern, need.keys.get(key))
-            for operator, pairs in statement.get("Condition", {}).items()
-            for key, pattern in pairs.items()
-        )
+    holds = all(
+        _holds(operator, pattern, need.keys.get(key))
+        for operator, pairs in statement.get("Condition", {}).items()
+        for key, pattern in pairs.items()
     )
+    return {
+        (statement.get("Sid", ""), action, pattern)
+        for action in _listed(statement["Action"])
+        for pattern in _listed(statement["Resource"])
+        if holds and _fits(action.lower(), need.action.lower()) and _fits(pattern, resource)
+    }
 
 
 def _holds(operator: str, pattern: str, value: str | None) -> bool:

@@ -1,4 +1,7 @@
-"""A registry that has every image, for both architectures; all of them are this machine's own Python."""
+"""A registry that has every image; all of them are this machine's own Python.
+
+They are for both architectures, but those with the tag ``amd64`` or ``arm64``, which are for this one alone.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,12 @@ def answer(path: str, start: Any) -> list[bytes]:
     return [data]
 
 
+def manifest(tag: str) -> tuple[str, str]:
+    """Return digest and text of what stands for images with a tag."""
+    data = _contents.get(tag, _contents["index"])[1]
+    return _digest(data), data.decode()
+
+
 def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
@@ -39,9 +48,9 @@ def _fill() -> None:
     for architecture in ("amd64", "arm64"):
         platform = {"architecture": architecture, "os": "linux"}
         config = _keep(_CONFIG, platform)
-        manifests.append(
-            {**_keep(_MANIFEST, {"config": config, "layers": []}), "platform": platform}
-        )
+        made = _keep(_MANIFEST, {"config": config, "layers": []})
+        _contents[architecture] = _contents[made["digest"]]
+        manifests.append({**made, "platform": platform})
     index = _keep(_INDEX, {"manifests": manifests})
     _contents["index"] = _contents[index["digest"]]
 

@@ -7,7 +7,10 @@ What AWS does not have is below ``/testbed/``:
     POST capacity             {"FARGATE_SPOT": 3}: so many tasks at one time; an empty object for no limits
     POST quotas               {"L-3032A538": 6}: all quotas that there are, by code
     POST denied               ["ecs:RunTask", ...]: what simulations say that nobody may do
-    POST permits              {"AKIA...": policy}: all that users may do, and tasks what their roles allow
+    POST permits              {"AKIA...": policy}: all that users may do, and members what their roles allow
+    GET  used/<key>           what of a user's policy has allowed something: statement, action, resource
+    POST pull                 {"key": ..., "action": "BatchGetImage", "region": ..., "repository": ...}: what
+                              the registry of ECR asks for whoever has a token; answers what is not allowed
     POST interrupt            {"tasks": [arn, ...], "code": "SpotInterruption"}: what Spot does to them
     POST notice               {"instances": [id, ...]}: what Spot tells machines beforehand
     POST kill                 {"tasks": [arn, ...]}: what too little memory does to them
@@ -92,6 +95,7 @@ class LocalAws:
         self.faults: list[dict[str, Any]] = []
         self.assassins: list[dict[str, Any]] = []
         self.policies: dict[str, list[dict[str, Any]]] = {}
+        self.used: defaultdict[str, set[permits.Use]] = defaultdict(set)
         self.victims: dict[str, tuple[str, int]] = {}
         self.throttle: rates.Throttle | None = None
         self._app = DomainDispatcherApplication(create_backend_app)
@@ -186,18 +190,19 @@ class LocalAws:
 
     def _refused(self, call: Call, environ: dict[str, Any]) -> str | None:
         """Return what is not allowed, if this one's policy is known."""
-        held = self.policies.get(call.key)
-        if held is None and call.key.startswith("ASIA"):
-            held = permits.statements_of_member(call.key)
-        if held is None:
-            return None
         scope = environ["HTTP_AUTHORIZATION"].partition("Credential=")[2].split("/")
         kept = environ["wsgi.input"]
         body = kept.getvalue().decode("utf-8", "replace") if isinstance(kept, io.BytesIO) else ""
         question = permits.Question(
             call.service, call.action, scope[2], body, environ["PATH_INFO"], environ["QUERY_STRING"]
         )
-        return permits.missing(question, held)
+        return self._lacks(call.key, question)
+
+    def _lacks(self, key: str, question: permits.Question) -> str | None:
+        held = self.policies.get(key)
+        if held is None and key.startswith("ASIA"):
+            held = permits.statements_of_member(key)
+        return None if held is None else permits.missing(question, held, self.used[key])
 
     def _strike(self, call: Call) -> None:
         """Kill a driver whose time has come."""
@@ -281,6 +286,14 @@ class LocalAws:
 
     def _post_permits(self, policies: dict[str, dict[str, Any]]) -> None:
         self.policies = {key: policy["Statement"] for key, policy in policies.items()}
+
+    def _get_used(self, key: str) -> Any:
+        return sorted(self.used[key])
+
+    def _post_pull(self, order: dict[str, str]) -> str | None:
+        body = json.dumps({"repositoryName": order["repository"]})
+        question = permits.Question("ecr", order["action"], order["region"], body)
+        return self._lacks(order["key"], question)
 
     def _post_clock(self, seconds: dict[str, float]) -> None:
         self.agent.clock = Clock(**seconds)

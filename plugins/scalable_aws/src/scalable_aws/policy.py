@@ -1,7 +1,7 @@
 """What somebody must be allowed to do to look at, run, watch and release a plan, as a policy of IAM. Pure.
 
 It is the list of the calls that this plugin makes, and of what AWS checks besides in the course of them; tests
-compare it with the calls of whole runs. Accounts are not known offline, so ARNs leave them open.
+hold whole runs to it. Accounts are not known offline, so ARNs leave them open.
 """
 
 from __future__ import annotations
@@ -23,20 +23,6 @@ from scalable_aws.standing import (
     task_policy,
 )
 from scalable_core.types import Plan, Policy
-
-#: What no call of this plugin is named after: AWS checks it in the course of other calls, such as tags that
-#: come with what is created, roles that are handed on, and what the registry of ECR does for a token.
-IMPLIED = {
-    "ec2:CreateTags",
-    "ec2:RunInstances",
-    "ecr:BatchGetImage",
-    "ecr:GetDownloadUrlForLayer",
-    "ecs:TagResource",
-    "iam:PassRole",
-    "iam:TagInstanceProfile",
-    "logs:TagResource",
-    "ssm:AddTagsToResource",
-}
 
 
 @frozen(kw_only=True)
@@ -168,7 +154,6 @@ def _look() -> Grant:
             "ec2:DescribeSubnets",
             "ec2:DescribeVpcEndpoints",
             "ec2:DescribeVpcs",
-            "ecs:ListTaskDefinitionFamilies",
             "ecs:ListTaskDefinitionFamilies",
             "iam:GetInstanceProfile",
             "iam:GetRole",
