@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import collections
 import contextlib
 import datetime
 import json
@@ -106,6 +107,9 @@ class Pod:
                 if IN_PROCESS in self._document["metadata"].get("annotations", {}) and (
                     words[3] == "worker"
                 ):
+                    if not InProcess.may_start(words, environ, self._ending):
+                        self._say("Failed", {"terminated": {"reason": "Error", "exitCode": 1}})
+                        return
                     self.process = InProcess(words, environ)
                 else:
                     self.process = subprocess.Popen(
@@ -121,6 +125,8 @@ class Pod:
             said = {"reason": "StartError", "message": str(error), "exitCode": 128}
             self._say("Failed", {"terminated": said})
             return
+        if self._ending.is_set():  # it was told so while there was no process to tell
+            self.kill()
         self._say("Running", {"running": {"startedAt": since}})
         try:
             code = self.process.wait(timeout=limit)
@@ -302,28 +308,45 @@ def _with_account(folder: str) -> list[str]:
     return ["unshare", *own, "--mount", "--", "sh", "-c", script + 'exec "$@"', folder]
 
 
-async def _arrive(scheduler: str, tls: dict[str, str]) -> None:
-    """Wait until a scheduler is there and has the run's code, as a worker in a process of its own does."""
+async def _arrive(scheduler: str, tls: dict[str, str], ending: threading.Event) -> bool:
+    """Wait until a scheduler is there and has the run's code, as a worker in a process of its own does.
+
+    Return False where that never happens.
+    """
     from distributed import Security, rpc
 
     roles = {"tls_client_cert": tls["cert"], "tls_client_key": tls["key"]}
     security = Security(require_encryption=True, tls_ca_file=tls["ca"], **roles)
     end = time.monotonic() + 120
-    while time.monotonic() < end:
+    while time.monotonic() < end and not ending.is_set():
         with contextlib.suppress(OSError, TimeoutError, ValueError):
             args = security.get_connection_args("client")
             async with rpc(scheduler, connection_args=args, timeout=3) as there:
                 if isinstance(await asyncio.wait_for(there.scalable_code(), 3), bytes):
-                    return
+                    return True
         await asyncio.sleep(0.1)
+    return False
 
 
 class InProcess:
     """A worker that is a coroutine in one process with the others of its node, with a process's face."""
 
     _hive: Any = None
-    _turn, _arrival = threading.Lock(), threading.Lock()
+    _turn = threading.Lock()
+    #: Of each run: held by whoever waits for its scheduler, for all others of the run.
+    _arrivals: ClassVar[dict[str, threading.Lock]] = collections.defaultdict(threading.Lock)
     _arrived: ClassVar[set[str]] = set()
+
+    @staticmethod
+    def may_start(words: list[str], environ: dict[str, str], ending: threading.Event) -> bool:
+        """Wait until the worker's scheduler is there; return False if it never is, or the pod ends before."""
+        run = tls = (Path(words[-1]) / "tls").read_text()  # no other run has the same
+        with InProcess._arrivals[run]:
+            if run not in InProcess._arrived:
+                if not asyncio.run(_arrive(environ["SCALABLE_SCHEDULER"], json.loads(tls), ending)):
+                    return False
+                InProcess._arrived.add(run)
+        return not ending.is_set()
 
     def __init__(self, words: list[str], environ: dict[str, str]) -> None:
         from scalable_core.testing import Hive
@@ -333,10 +356,6 @@ class InProcess:
         with InProcess._turn:
             InProcess._hive = InProcess._hive or Hive()
         scheduler = environ["SCALABLE_SCHEDULER"]
-        with InProcess._arrival:
-            if scheduler not in InProcess._arrived:
-                asyncio.run(_arrive(scheduler, json.loads((Path(place) / "tls").read_text())))
-                InProcess._arrived.add(scheduler)
         (Path(place) / "address").write_text(json.dumps(scheduler))
         self._ask(op="start", role=role, group=group, name=self._name, documents=place)
 

@@ -325,12 +325,17 @@ class KubernetesLauncher:
 
 
 def _programs(fleet: Fleet) -> dict[str, str]:
-    """Return what members run; the scheduler also has the far end of the relay, in a thread of its own."""
+    """Return what members run; the scheduler also has the far end of the relay, in a thread of its own.
+
+    A driver whose line is held is still there for the scheduler, so none is held longer than it may be away.
+    """
+    hold = min(relay.HOLD, fleet.limits.no_driver)
     start = f"""
 RELAY = {inspect.getsource(relay)!r}
 def _relay():
     names = {{}}
     exec(compile(RELAY, "relay", "exec"), names)
+    names["HOLD"] = {hold}
     own = os.environ["POD_IP"]
     names["run_relay"]([own, "127.0.0.1"], {RELAY_PORT}, (own, {SCHEDULER_PORT}))
 import threading
