@@ -45,33 +45,14 @@ def pod_options(options: EksOptions) -> KubernetesOptions:
     if options.instance_type is not None:
         machines[INSTANCE_TYPE] = options.instance_type
     capacity = options.capacity or ("spot_with_fallback" if options.spot else "on-demand")
-    return KubernetesOptions(
-        namespace=options.namespace,
-        image=options.image,
-        worker_cpu=options.worker_cpu,
-        worker_mem=options.worker_mem,
-        resources=options.resources,
-        n_workers=options.n_workers,
-        min_workers=options.min_workers,
-        adaptive=options.adaptive,
+    return KubernetesOptions.of(
+        options,
         spot=capacity != "on-demand",
         spot_labels=SPOT,
         spot_fallback=capacity == "spot_with_fallback",
-        worker_service_account=options.worker_service_account,
-        driver_service_account=options.driver_service_account,
-        driver_image=options.driver_image,
         env=options.environment,
-        node_selector={**machines, **options.node_selector},
-        tolerations=options.tolerations,
         labels=options.tags,
-        annotations=options.annotations,
-        priority_class=options.priority_class,
-        image_pull_secrets=options.image_pull_secrets,
-        volumes=options.volumes,
-        pod_template=options.pod_template,
-        schedule_timeout=options.schedule_timeout,
-        idle_timeout=options.idle_timeout,
-        max_lifetime=options.max_lifetime,
+        node_selector={**machines, **options.node_selector},
     )
 
 

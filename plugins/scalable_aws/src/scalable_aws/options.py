@@ -8,11 +8,11 @@ and MiB.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import frozen
 
-from scalable_core.types import FleetOptions, Secret, option
+from scalable_core.types import FleetOptions, PodOptions, Secret, option
 from scalable_core.types.units import GIB, MIB
 
 CPU_UNIT = 1 / 1024
@@ -141,7 +141,7 @@ class Ec2Options(DrivenOptions):
 
 
 @frozen(kw_only=True)
-class EksOptions(AwsOptions):
+class EksOptions(PodOptions, AwsOptions):
     """Options of an `aws` target on a Kubernetes cluster of EKS that exists already.
 
     Those about pods mean what they mean in a `kubernetes` target; ``environment`` is its ``env``, and ``tags``
@@ -149,45 +149,9 @@ class EksOptions(AwsOptions):
     """
 
     cluster: str | None = option(default=None, help="Name of the EKS cluster.")
-    namespace: str = option(default="default", help="Kubernetes namespace.")
     worker_service_account: str | None = option(
         default=None,
         help="Kubernetes service account that the work has, with its IAM role by IRSA or Pod Identity.",
-    )
-    driver_service_account: str | None = option(
-        default=None,
-        help="Service account of the driver of a detached run, bound to the printed Role.",
-    )
-    driver_image: str | None = option(
-        default=None,
-        help="Image with scalable for the driver of a detached run; the workers' when left out.",
-    )
-    node_selector: Mapping[str, str] = option(
-        factory=dict, help="Labels that a worker's node must have."
-    )
-    tolerations: tuple[Mapping[str, Any], ...] = option(
-        default=(), help="Taints that workers bear, as in a pod."
-    )
-    resources: Mapping[str, Mapping[str, Any]] = option(
-        factory=dict, help="More requests and limits of workers, as in a pod."
-    )
-    annotations: Mapping[str, str] = option(factory=dict, help="Annotations of the pods.")
-    priority_class: str | None = option(default=None, help="Priority class of the pods.")
-    image_pull_secrets: tuple[str, ...] = option(
-        default=(), help="Secrets of the namespace with which images are pulled."
-    )
-    volumes: tuple[Mapping[str, Any], ...] = option(
-        default=(), help="Volumes that component mounts can name, as in a pod."
-    )
-    pod_template: str | None = option(
-        default=None,
-        help="YAML file of a pod that is merged into every pod; relative to the manifest.",
-    )
-    schedule_timeout: float = option(
-        default=600.0,
-        quantity="duration",
-        minimum=5,
-        help="How long a pod may wait for a node; a cluster that adds nodes needs minutes.",
     )
 
 

@@ -52,32 +52,9 @@ def pod_options(options: GkeOptions) -> KubernetesOptions:
             key: {**disk, **resources.get("limits", {}), **resources.get(key, {})}
             for key in ("limits", "requests")
         }
-    return KubernetesOptions(
-        namespace=options.namespace,
-        image=options.image,
-        worker_cpu=options.worker_cpu,
-        worker_mem=options.worker_mem,
-        resources=resources,
-        n_workers=options.n_workers,
-        min_workers=options.min_workers,
-        adaptive=options.adaptive,
-        spot=options.spot,
-        spot_labels=SPOT,
-        worker_service_account=options.worker_service_account,
-        driver_service_account=options.driver_service_account,
-        driver_image=options.driver_image,
-        env=options.env,
-        node_selector={**machines, **options.node_selector},
-        tolerations=options.tolerations,
-        labels=options.labels,
-        annotations=options.annotations,
-        priority_class=options.priority_class,
-        image_pull_secrets=options.image_pull_secrets,
-        volumes=options.volumes,
-        pod_template=options.pod_template,
-        schedule_timeout=options.schedule_timeout,
-        idle_timeout=options.idle_timeout,
-        max_lifetime=options.max_lifetime,
+    node_selector = {**machines, **options.node_selector}
+    return KubernetesOptions.of(
+        options, spot_labels=SPOT, resources=resources, node_selector=node_selector
     )
 
 

@@ -7,11 +7,11 @@ what a kind has no use for is accepted and ignored. Bare numbers are vCPU and Mi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import frozen
 
-from scalable_core.types import FleetOptions, Secret, option
+from scalable_core.types import FleetOptions, PodOptions, Secret, option
 
 
 @frozen(kw_only=True)
@@ -70,7 +70,7 @@ class CloudRunOptions(GcpOptions):
 
 
 @frozen(kw_only=True)
-class GkeOptions(GcpOptions):
+class GkeOptions(PodOptions, GcpOptions):
     """Options of a `gcp` target on a Kubernetes cluster of GKE that exists already.
 
     Those about pods mean what they mean in a `kubernetes` target.
@@ -85,50 +85,14 @@ class GkeOptions(GcpOptions):
         default="auto",
         help="By which address the cluster is asked: its DNS name where that is open, or its IP address.",
     )
-    namespace: str = option(default="default", help="Kubernetes namespace.")
     worker_service_account: str | None = option(
         default=None,
         help="Kubernetes service account that the work has; what Workload Identity grants it, the work has.",
     )
-    driver_service_account: str | None = option(
-        default=None,
-        help="Service account of the driver of a detached run, bound to the printed Role.",
-    )
-    driver_image: str | None = option(
-        default=None,
-        help="Image with scalable for the driver of a detached run; the workers' when left out.",
-    )
     env: Mapping[str, str | Secret] = option(
         factory=dict, help="Environment variables of every worker; a component's own come on top."
     )
-    node_selector: Mapping[str, str] = option(
-        factory=dict, help="Labels that a worker's node must have, such as a compute class."
-    )
-    tolerations: tuple[Mapping[str, Any], ...] = option(
-        default=(), help="Taints that workers bear, as in a pod."
-    )
-    resources: Mapping[str, Mapping[str, Any]] = option(
-        factory=dict, help="More requests and limits of workers, as in a pod."
-    )
     labels: Mapping[str, str] = option(factory=dict, help="Labels of everything created.")
-    annotations: Mapping[str, str] = option(factory=dict, help="Annotations of the pods.")
-    priority_class: str | None = option(default=None, help="Priority class of the pods.")
-    image_pull_secrets: tuple[str, ...] = option(
-        default=(), help="Secrets of the namespace with which images are pulled."
-    )
-    volumes: tuple[Mapping[str, Any], ...] = option(
-        default=(), help="Volumes that component mounts can name, as in a pod."
-    )
-    pod_template: str | None = option(
-        default=None,
-        help="YAML file of a pod that is merged into every pod; relative to the manifest.",
-    )
-    schedule_timeout: float = option(
-        default=600.0,
-        quantity="duration",
-        minimum=5,
-        help="How long a pod may wait for a node; a cluster that adds nodes needs minutes.",
-    )
 
 
 #: The kinds of cluster, the default first.

@@ -36,7 +36,7 @@ from scalable_core.types.forecast import (
 )
 from scalable_core.types.image import ImageRequest, ResolvedImage
 from scalable_core.types.manifest import Component, Expect, Manifest, Project, Target, Task
-from scalable_core.types.options import Adaptive, FleetOptions, option
+from scalable_core.types.options import Adaptive, FleetOptions, PodOptions, option
 from scalable_core.types.plan import PLAN_SCHEMA, Plan, Stores, WorkerGroup
 from scalable_core.types.prices import PriceSnapshot
 from scalable_core.types.problem import Problem
@@ -93,6 +93,7 @@ __all__ = [
     "PastRun",
     "PastTask",
     "Plan",
+    "PodOptions",
     "Policy",
     "PriceSnapshot",
     "Problem",

@@ -12,7 +12,7 @@ without this name images are the provider's matter).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -111,4 +111,55 @@ class FleetOptions:
         quantity="duration",
         minimum=60,
         help="Every cluster ends itself after that.",
+    )
+
+
+@frozen(kw_only=True, slots=False)  # a class can have one base with slots
+class PodOptions:
+    """Options of a target whose workers are pods, whoever keeps the cluster; mix it into the target's class.
+
+    They are read by scalable-kubernetes, which a provider with a cluster of its own hands its pods to.
+    """
+
+    namespace: str = option(
+        default="default", help="Namespace; rights in it are all that is needed."
+    )
+    worker_service_account: str | None = option(
+        default=None, help="Kubernetes service account that the work has."
+    )
+    driver_service_account: str | None = option(
+        default=None,
+        help="Service account of the driver of a detached run, bound to the printed Role.",
+    )
+    driver_image: str | None = option(
+        default=None,
+        help="Image with scalable for the driver of a detached run; the workers' when left out.",
+    )
+    resources: Mapping[str, Mapping[str, Any]] = option(
+        factory=dict,
+        help="More requests and limits of workers, as in a pod: GPUs, ephemeral storage.",
+    )
+    node_selector: Mapping[str, str] = option(
+        factory=dict, help="Labels that a worker's node must have."
+    )
+    tolerations: tuple[Mapping[str, Any], ...] = option(
+        default=(), help="Taints that workers bear, as in a pod."
+    )
+    annotations: Mapping[str, str] = option(factory=dict, help="Annotations of the pods.")
+    priority_class: str | None = option(default=None, help="Priority class of the pods.")
+    image_pull_secrets: tuple[str, ...] = option(
+        default=(), help="Secrets of the namespace with which images are pulled."
+    )
+    volumes: tuple[Mapping[str, Any], ...] = option(
+        default=(), help="Volumes that component mounts can name, as in a pod."
+    )
+    pod_template: str | None = option(
+        default=None,
+        help="YAML file of a pod that is merged into every pod; relative to the manifest.",
+    )
+    schedule_timeout: float = option(
+        default=600.0,
+        quantity="duration",
+        minimum=5,
+        help="How long a pod may wait for a node; a cluster that adds nodes needs minutes.",
     )
