@@ -15,7 +15,7 @@ sys.path[:0] = [str(HERE.parent / "testbed"), str(HERE)]
 
 @pytest.fixture(scope="session")
 def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A local AWS whose members are real schedulers and workers of Dask, all in one process."""
+    """A local AWS whose members are real schedulers and workers of Dask, most of them in one process."""
     from aws.testbed import Testbed
 
     clock = {"provision": 0.1, "pull": 0.1, "teardown": 0.1}

@@ -7,8 +7,6 @@ from aws_steps import look_often
 
 from scalable_core.testing.conformance import ClusterConformance
 
-ONE_PROCESS = "the members of this local AWS are in one process, and so share one environment"
-
 
 def give_way_out(ec2):
     """Give the default network a gateway, as every real account's has."""
@@ -53,13 +51,3 @@ class TestAwsClusters(ClusterConformance):
             for task in self.bed.tasks(cluster):
                 if name in str(task) and client.session.run_id in str(task):
                     ecs.stop_task(cluster=cluster, task=task["taskArn"], reason="console")
-
-    @pytest.mark.xfail(reason=ONE_PROCESS)
-    def test_the_environment_of_a_component_reaches_its_workers(self):
-        """Not here; tests/aws looks at members that are processes."""
-        super().test_the_environment_of_a_component_reaches_its_workers()
-
-    @pytest.mark.xfail(reason=ONE_PROCESS)
-    def test_secrets_reach_workers_and_nothing_else(self):
-        """Not here; tests/aws looks at members that are processes."""
-        super().test_secrets_reach_workers_and_nothing_else()

@@ -69,7 +69,8 @@ class Agent(threading.Thread):
         folder: For logs, and for what members of a hive read.
         url: Of the server.
         clock: How long things take.
-        hive: Where members are, many in one process; each is a process of its own when None.
+        hive: Where members are, many in one process; each is a process of its own when None, and where
+            components of its run have an environment.
         apart: The processes of each task have a group of users of their own, see `group_of`: a firewall can
             tell them apart. Needs root.
     """
@@ -206,7 +207,12 @@ class Agent(threading.Thread):
         elif self.hive is not None and words[1] != "driver":
             role, group, name, place = words
             documents = self._documents(place, task if role == "scheduler" else None)
-            names = documents / "names"
+            names, orders = documents / "names", [*documents.glob("group.*")]
+            if not orders:
+                return
+            if any(json.loads(each.read_text())["env"] for each in orders):
+                self._run(task, running)  # who shares a process shares its environment
+                return
             if name == "*":  # which it is, the driver tells a moment later
                 known = json.loads(names.read_text()) if names.exists() else {}
                 if task.id not in known:
@@ -222,22 +228,27 @@ class Agent(threading.Thread):
                 documents=str(documents),
             )
         else:
-            command = [*container["entryPoint"], *words]
-            own = self.folder / task.id  # a container has a file system of its own
-            own.mkdir()
-            with running.log.open("wb") as log:
-                running.process = subprocess.Popen(
-                    [self._program(command[0], container["image"]), *command[1:]],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd=own,
-                    env=self._environment(task, container),
-                    start_new_session=True,
-                    group=group_of(ecs.interface(task)["privateIPv4Address"])
-                    if self.apart
-                    else None,
-                )
+            self._run(task, running)
+            return
+        ecs.advance(task, "RUNNING")
+
+    def _run(self, task: Task, running: Running) -> None:
+        """Start a task's container as a process of its own."""
+        container, (override,) = self._container(task), task.overrides["containerOverrides"]
+        command = [*container["entryPoint"], *override["command"]]
+        own = self.folder / task.id  # a container has a file system of its own
+        own.mkdir()
+        with running.log.open("wb") as log:
+            running.process = subprocess.Popen(
+                [self._program(command[0], container["image"]), *command[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=own,
+                env=self._environment(task, container),
+                start_new_session=True,
+                group=group_of(ecs.interface(task)["privateIPv4Address"]) if self.apart else None,
+            )
         ecs.advance(task, "RUNNING")
 
     def _program(self, name: str, image: str) -> str:
