@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -114,6 +115,25 @@ def test_a_lost_scheduler_ends_the_run_with_one_sentence(make_plan, subprocess_l
 
     assert "\n" not in caught.value.message
     assert fleet.failure is caught.value
+
+
+def test_workers_whose_scheduler_is_lost_do_not_dial_it_when_they_are_told_to_end(
+    make_plan, subprocess_launcher, start, wait_until
+):
+    """There is nobody to hand over to: a run that has lost its scheduler is over at once."""
+    environment = {"PATH": os.defpath, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1h"}
+    launcher = subprocess_launcher(environment=environment)
+    fleet, client = start(make_plan(1), launcher, workers=1, limits=Limits(grace=3600.0))
+    begun = launcher.folder / "begun"
+    call = client.submit(lambda: begun.touch() or time.sleep(600))
+    wait_until(begun.exists)
+    launcher.kill(next(name for name in launcher.processes if name.startswith("scheduler")))
+    wait_until(lambda: fleet.failure)
+
+    fleet.close()  # which raises if anything is left
+
+    assert all(process.poll() is not None for process in launcher.processes.values())
+    assert call.status != "finished"
 
 
 @pytest.mark.parametrize("limits", ["no_driver=2.0", "lifetime=15.0, no_driver=600.0"])

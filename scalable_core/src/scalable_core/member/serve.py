@@ -150,20 +150,27 @@ async def _scheduler_gone(scheduler: str) -> None:
     """Return when nothing listens at the scheduler's address; one that is merely busy is not gone."""
     import asyncio
 
-    from distributed.comm import get_address_host_port
-
-    host, port = get_address_host_port(scheduler)
     failures = 0
     while failures < LOOKS:
         await asyncio.sleep(LOOK_EVERY)
-        try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), LOOK_EVERY)
-            writer.close()
-            failures = 0
-        except ConnectionRefusedError:
-            failures += 1
-        except (OSError, TimeoutError):
-            failures = 0
+        failures = failures + 1 if await is_refused(scheduler) else 0
+
+
+async def is_refused(address: str) -> bool:
+    """Return whether nothing listens at an address of Dask, while its machine is there to say so."""
+    import asyncio
+
+    from distributed.comm import get_address_host_port
+
+    host, port = get_address_host_port(address)
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), LOOK_EVERY)
+    except ConnectionRefusedError:
+        return True
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return False
 
 
 def _end(code: int) -> None:

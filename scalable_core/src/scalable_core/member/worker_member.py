@@ -18,6 +18,7 @@ from typing import Any
 from distributed import Nanny, rpc  # noqa: TID253
 
 from scalable_core.member.boot import MARK
+from scalable_core.member.serve import is_refused
 
 #: Seconds between questions whether the service is about to take this member away.
 NOTICE_EVERY = 5.0
@@ -192,7 +193,8 @@ async def _claim(scheduler: str, security: Any, names: Sequence[str]) -> str:
 
 async def _hand_over(scheduler: str, security: Any, worker: str | None, grace: float) -> None:
     """Have what only this worker holds moved to others, as long as there is time."""
-    if worker is None:
+    # Dask would dial a scheduler that is lost for half a minute, as it may only be late.
+    if worker is None or await is_refused(scheduler):
         return
     try:
         async with rpc(scheduler, connection_args=security.get_connection_args("worker")) as remote:
