@@ -117,6 +117,8 @@ def start_detached(
     )
     if not here:
         plan = _looked_at(plan, host=host, context=context)
+        found = {group.name: group.resolved for group in plan.groups if group.resolved}
+        order = evolve(order, images=found)
     storage = open_storage(place, host=host, context=context)
     storage.put_if_absent(parcel.key, parcel.path)
     orders.put_order(storage, order)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from scalable_core.errors import StorageError, UsageError
-from scalable_core.types import Stores, from_data, to_data
+from scalable_core.types import ResolvedImage, Stores, from_data, to_data
 
 if TYPE_CHECKING:
     from scalable_core.types import Storage
@@ -44,6 +44,8 @@ class Order:
         stores: Where this machine keeps things, for a driver on it; None for a driver elsewhere.
         copy: Where the run's records are copied to while it lasts; None when they are not.
         versions: Of what both sides must agree in, by name.
+        images: By component, as they were found before the run was handed over: its driver takes the same, and
+            need not be allowed to ask for them.
     """
 
     run: str
@@ -61,6 +63,7 @@ class Order:
     stores: Stores | None = None
     copy: str | None = None
     versions: Mapping[str, str] = {}
+    images: Mapping[str, ResolvedImage] = {}
 
 
 def order_key(run: str) -> str:

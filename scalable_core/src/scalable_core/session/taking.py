@@ -131,7 +131,8 @@ def make_driver_plan(taken: Taken, *, host: PluginHost) -> Plan:
     stores = order.stores or evolve(
         plan.stores, records=str(runs), cache=str(runs.parent / "cache")
     )
-    return evolve(plan, stores=stores)
+    groups = (evolve(group, resolved=order.images.get(group.name)) for group in plan.groups)
+    return evolve(plan, stores=stores, groups=tuple(groups))
 
 
 @contextmanager
