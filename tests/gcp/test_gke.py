@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -260,17 +261,27 @@ def scalable(*words, cwd, code=0):
     return done.stdout
 
 
-def bind(kubernetes, namespace, text):
-    """Give a Role to the user."""
+def runs_of(folder):
+    """Return what status says of the runs."""
+    return json.loads(scalable("status", "--json", cwd=folder))["runs"]
+
+
+def bind(kubernetes, namespace, text, *, account=None):
+    """Give a Role to the user, and to a service account that is made for it."""
     from ruamel.yaml import YAML
 
     where = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
     document = json.loads(json.dumps(YAML(typ="safe").load(text)))
     kubernetes.ask("POST", f"{where}/roles", document)
     group = "rbac.authorization.k8s.io"
+    subjects = [{"kind": "User", "name": USER, "apiGroup": group}]
+    if account is not None:
+        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        kubernetes.ask("POST", accounts, {"metadata": {"name": account}})
+        subjects.append({"kind": "ServiceAccount", "name": account, "namespace": namespace})
     kubernetes.ask("POST", f"{where}/rolebindings", {
         "metadata": {"name": "driver"},
-        "subjects": [{"kind": "User", "name": USER, "apiGroup": group}],
+        "subjects": subjects,
         "roleRef": {"kind": "Role", "name": document["metadata"]["name"], "apiGroup": group},
     })  # fmt: skip
 
@@ -313,16 +324,80 @@ def test_a_run_is_planned_checked_run_seen_and_ended_on_gke(gke, kubernetes, fol
         requests = containers[groups.index("small")]["resources"]["requests"]
         assert (requests["cpu"], requests["memory"]) == ("1250m", str(3 * GIB // 2))
         assert {each["image"].partition("@")[2] for each in containers} == {"sha256:" + "1" * 64}
-        (run,) = json.loads(scalable("status", "--json", cwd=folder))["runs"]
+        (run,) = runs_of(folder)
         assert "preparing 3" in scalable("logs", run["run"], cwd=folder)
         driver.kill()
         driver.wait(30)
         scalable("down", "--all", "--yes", cwd=folder)
         assert kubernetes.pods(namespace) == []
-        assert json.loads(scalable("status", "--json", cwd=folder))["runs"] == []
+        assert runs_of(folder) == []
     finally:
         driver.kill()
         driver.wait()
+
+
+KINDS = (
+    "api/v1/namespaces/{}/pods",
+    "api/v1/namespaces/{}/secrets",
+    "api/v1/namespaces/{}/services",
+    "api/v1/namespaces/{}/configmaps",
+    "apis/batch/v1/namespaces/{}/jobs",
+    "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+)
+
+
+def left(kubernetes, namespace):
+    """Return the names of all that a run could have left."""
+    items = [
+        i for kind in KINDS for i in kubernetes.ask("GET", f"/{kind.format(namespace)}")["items"]
+    ]
+    names = (item["metadata"]["name"] for item in items)
+    return [name for name in names if name.startswith("scalable-")]
+
+
+def test_a_detached_run_goes_on_when_what_started_it_is_killed(gcs, gke, kubernetes, folder):
+    """Another folder reads of it and watches its end; nothing is left, and no pod had Google's key."""
+    manifest = folder / "scalable.yaml"
+    more = "n_workers: 2\n    driver_service_account: driver\n    pod_template: pod.yaml"
+    text = manifest.read_text().replace("n_workers: 2", more)
+    text = text.replace("{name: study}", '{name: study, default_storage: "gs://bucket/runs"}')
+    slowly = WORKFLOW.replace("    return 2", "    time.sleep(0.3)\n    return 2")
+    (folder / "workflow.py").write_text(slowly.replace("range(6)", "range(60)"))
+    elsewhere = folder.with_name("elsewhere")
+    elsewhere.mkdir()
+    env = [{"name": "STORAGE_EMULATOR_HOST", "value": gcs.url}]
+    for place in (folder, elsewhere):
+        (place / "scalable.yaml").write_text(text)
+        (place / "pod.yaml").write_text(json.dumps({"spec": {"containers": [{"env": env}]}}))
+    namespace = re.search("namespace: (.*)", text)[1]
+    bind(kubernetes, namespace, permissions.role(namespace), account="driver")
+
+    words = [SCALABLE, "run", "--target", "there", "--detach", "--yes"]
+    starter = subprocess.Popen(
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    run = starter.stdout.readline().strip()
+    starter.kill()
+    assert run, starter.communicate()[1]
+    starter.communicate()
+
+    pods = []
+
+    def works():
+        pods[:] = kubernetes.pods(namespace)
+        return len(pods) == 3 and "preparing 3" in scalable("logs", run, cwd=elsewhere)
+
+    kubernetes.wait_for(works, "some calls", timeout=150)
+    groups = {p["metadata"]["labels"]["scalable-group"]: p["spec"]["nodeName"] for p in pods}
+    assert groups == {"driver": "n1", "small": "n2"}  # what must not go away is not on Spot
+    assert "PRIVATE KEY" not in json.dumps(pods)
+    assert [each["run"] for each in runs_of(elsewhere)] == [run]
+    watched = scalable("attach", run, "--json", cwd=elsewhere)
+    last = json.loads(watched.splitlines()[-1])
+    assert (last["status"], last["tasks"]["done"]) == ("done", 60)
+    kubernetes.wait_for(lambda: not left(kubernetes, namespace), "the end of all")
+    assert "RESULT 3540" in scalable("logs", run, cwd=elsewhere)
+    assert runs_of(elsewhere) == []
 
 
 def test_the_estimate_counts_the_pods_that_the_kit_makes():

@@ -8,7 +8,6 @@ import pytest
 from distributed import Client
 
 from scalable_core.cluster.fleet import FleetCluster
-from scalable_core.testing.loopback import free_port
 from scalable_core.types import HookContext, Plan, Project, Stores, Target, WorkerGroup
 from scalable_gcp.onsite import SECRETS
 from scalable_gcp.options import CloudRunOptions
@@ -36,7 +35,6 @@ def fleet(tmp_path, monkeypatch):
         stores=Stores(records="/nowhere", artifacts="/nowhere", cache="/nowhere"),
     )
     launcher = InstanceLauncher(options)
-    launcher.listen = ("127.0.0.1", free_port())
     context = HookContext(project="study", run="run-1", run_dir=tmp_path / "run", workdir=tmp_path)
     with FleetCluster(plan, launcher, context, eager=True, driver_host="127.0.0.1") as fleet:
         yield fleet
