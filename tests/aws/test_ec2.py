@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 
 import pytest
 
+from scalable_aws import ec2, machines, release
 from scalable_aws import ec2_requests as requests
-from scalable_aws import machines, release
 from scalable_aws.ec2 import Ec2Launcher
 from scalable_aws.fleet import launcher_of
 from scalable_aws.options import Ec2Options
@@ -182,22 +183,28 @@ def test_small_workers_share_machines_and_a_run_leaves_nothing(start, bed):
     assert bed.get("processes") == []
 
 
+def end_container(client, address):
+    """End all processes of a worker's container, as too little memory does."""
+
+    def end():
+        import os
+        import signal
+
+        print("scenario 17 takes all there is", flush=True)
+        for process in (os.getppid(), os.getpid()):
+            os.kill(process, signal.SIGKILL)
+
+    return client.submit(end, workers=[address], pure=False)
+
+
 def test_a_container_that_uses_too_much_memory_is_told_with_its_last_lines(start, bed):
     """The machine says its exit code; another worker takes the place on the same machine, under a new name."""
     fleet, client = start(make_plan(2, instance_type="c5.large"), workers=2)
     before = {each["InstanceId"] for each in live(bed)}
 
-    def grow():
-        import os
-        import signal
-
-        print("scenario 17 takes all there is", flush=True)
-        for process in (os.getppid(), os.getpid()):  # all of the container
-            os.kill(process, signal.SIGKILL)
-
     workers = client.scheduler_info()["workers"]
     (address,) = [own for own, each in workers.items() if each["name"] == "analysis-0"]
-    lost = client.submit(grow, workers=[address], pure=False)
+    lost = end_container(client, address)
     deadline = time.monotonic() + 120
     while not fleet.sink.texts("worker.lost") and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -212,6 +219,27 @@ def test_a_container_that_uses_too_much_memory_is_told_with_its_last_lines(start
     names = {each["name"] for each in client.scheduler_info()["workers"].values()}
     assert names == {"analysis-1", "analysis-2"}
     assert {each["InstanceId"] for each in live(bed)} == before
+
+
+def test_a_machine_on_which_nobody_is_any_more_is_ended(start, bed, monkeypatch):
+    """Nobody may come for the place of a worker that was lost; who has a machine yet is left alone."""
+    monkeypatch.setattr(ec2, "EMPTY", 1.0)
+    fleet, client = start(make_plan(3, instance_type="c5.large"), workers=3)
+    workers = client.scheduler_info()["workers"]
+    hosts = Counter(each["host"] for each in workers.values())
+    assert sorted(hosts.values()) == [1, 2]
+    (alone,) = [address for address, each in workers.items() if hosts[each["host"]] == 1]
+    (lost,) = [each for each in live(bed) if each["PrivateIpAddress"] == workers[alone]["host"]]
+    before = {each["InstanceId"] for each in live(bed)}
+    fleet.limit_workers(0)
+
+    end = end_container(client, alone)
+    deadline = time.monotonic() + 120
+    while len(live(bed)) == 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    end.cancel()
+    assert {each["InstanceId"] for each in live(bed)} == before - {lost["InstanceId"]}
+    assert client.submit(abs, -7).result(timeout=60) == 7
 
 
 def test_an_image_that_cannot_be_pulled_ends_the_run_with_what_docker_says(start, bed):
