@@ -1,8 +1,8 @@
 """Runs what Cloud Run and Compute Engine would run, as processes at addresses of their own.
 
-A container is the command of its image run by this Python; a machine does what its cloud-config says, with
-commands such as `docker` that are a few lines of shell here. Both find a metadata server at port 8079 of
-their own address. What they write goes to `log`.
+A container is the command of its image run by this Python, or by one without packages; a machine does what its
+cloud-config says, with commands such as `docker` that are a few lines of shell here. Both find a metadata
+server at port 8079 of their own address. What they write goes to `log`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import time
+import venv
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -246,7 +247,7 @@ class Host:
             return self._bee(container["args"], number, **facts)
         address, folder = self.address(), Path(tempfile.mkdtemp(dir=self.folder, prefix="i-"))
         command = [*container.get("command", []), *container.get("args", [])]
-        command[0] = sys.executable if command[0] == "python" else command[0]
+        command[0] = self._python(container["image"]) if command[0] == "python" else command[0]
         environment = self._bare(folder, address)
         for port in container.get("ports", []):
             environment["PORT"] = str(port["containerPort"])
@@ -283,14 +284,14 @@ class Host:
             path.write_text(file["content"])
         (unit,) = [words[2] for words in config["runcmd"] if words[:2] == ["systemctl", "start"]]
         text = (folder / "etc/systemd/system" / unit).read_text()
-        (line,) = [each for each in text.splitlines() if each.startswith("ExecStart=")]
-        command = line.partition("=")[2].split()
+        (begin,) = [each for each in text.splitlines() if each.startswith("ExecStart=")]
+        command = begin.partition("=")[2].split()
         command[-1] = str(folder / command[-1].lstrip("/"))
         environment = self._bare(folder, address)
         environment |= {
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "ROOT": str(folder),
-            "PYTHON": sys.executable,
+            "PYTHON": self._python(line),
         }
         script = folder / "var/lib/scalable/member.sh"
         script.write_text(script.read_text().replace("HOME=/var", f"HOME={folder}/var"))
@@ -328,6 +329,15 @@ class Host:
             folder=folder,
             documents=lambda: self._documents_at(place),
         )
+
+    def _python(self, image: str) -> str:
+        """Return what Python is in an image: ``plain-python`` has one without packages."""
+        if "plain-python" not in image:
+            return sys.executable
+        place = self.folder / "plain-python"
+        if not place.exists():
+            venv.create(place, with_pip=False, symlinks=True)
+        return str(place / "bin" / "python")
 
     def _bare(self, folder: Path, address: str) -> dict[str, str]:
         return {
