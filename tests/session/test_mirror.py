@@ -180,7 +180,7 @@ def test_a_storage_that_cannot_be_written_is_said_once_and_again_at_the_end(
         raise StorageError("no route to the bucket")
 
     thread = mirror.Mirror(folder.path, "s3://bucket", away, said.append)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while len(tries) < 5 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert len(said) == 1
@@ -212,6 +212,17 @@ with ScalableSession.from_yaml("./scalable.yaml") as client:
 """
 
 
+#: The command line, on a machine where the last rows may take longer than a person would wait for them.
+PATIENT = """\
+from scalable_core.cli import main
+from scalable_core.session import mirror
+
+if __name__ == "__main__":
+    mirror._PATIENCE = 600.0
+    main()
+"""
+
+
 def start(
     folder: Path, *arguments: str, mirror: bool = True, storage: str = ""
 ) -> subprocess.Popen[str]:
@@ -223,7 +234,7 @@ def start(
     (folder / "workflow.py").write_text(WORKFLOW)
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SCALABLE_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "scalable", "run", "--", *arguments],
+        [sys.executable, "-c", PATIENT, "run", "--", *arguments],
         cwd=folder,
         env={**clean, "STUDY_TOKEN": "hunter2-9d0c"},
         stdout=subprocess.PIPE,
@@ -234,7 +245,7 @@ def start(
 def test_a_finished_run_is_in_the_storage_without_its_secrets(tmp_path: Path) -> None:
     """Whole: every file of the run's folder, and no value that the manifest took from the environment."""
     with start(tmp_path) as process:
-        process.communicate(timeout=120)
+        process.communicate(timeout=300)
     assert process.returncode == 0
     (run,) = (tmp_path / ".scalable" / "runs").iterdir()
     storage = FolderStorage(str(tmp_path / "storage"))
@@ -253,7 +264,7 @@ def test_records_go_to_a_bucket(tmp_path: Path) -> None:
     """Through the plugin of its scheme; what is there is the same to the byte."""
     with s3_bucket() as bucket:
         with start(tmp_path, storage=f"{bucket}/study") as process:
-            process.communicate(timeout=120)
+            process.communicate(timeout=300)
         assert process.returncode == 0
         (run,) = (tmp_path / ".scalable" / "runs").iterdir()
         storage = StorageOpener(f"{bucket}/study")()
@@ -270,7 +281,7 @@ def test_a_killed_run_is_in_the_storage_up_to_its_last_seconds(tmp_path: Path) -
         while process.stdout.readline() != "gathered\n":
             pass
         storage = FolderStorage(str(tmp_path / "storage"))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while time.monotonic() < deadline:
             rows = [f for f in storage.list("") if "/tasks.jsonl/" in f.key]
             if rows and storage.get(rows[0].key).count(b"\n") == 20:
@@ -287,7 +298,7 @@ def test_a_killed_run_is_in_the_storage_up_to_its_last_seconds(tmp_path: Path) -
 def test_a_local_run_is_not_copied_unless_that_is_asked_for(tmp_path: Path) -> None:
     """Its records stay on this machine."""
     with start(tmp_path, mirror=False) as process:
-        process.communicate(timeout=120)
+        process.communicate(timeout=300)
 
     assert process.returncode == 0
     assert not (tmp_path / "storage").exists()
