@@ -222,6 +222,7 @@ class Keeper:
         worker = await Worker(
             await asyncio.wait_for(_document(documents, "address"), limits["join"]),
             name=key[1],
+            host="127.0.0.1",
             security=_security(await _document(documents, "tls")),
             nthreads=order["worker"]["nthreads"],
             resources=order["worker"]["resources"],
@@ -262,6 +263,7 @@ async def keep(place: Path, keeper: Keeper) -> None:
         place: File for the port, once there is one.
         keeper: Of the members.
     """
+    import gc
     import logging
 
     import dask
@@ -275,7 +277,10 @@ async def keep(place: Path, keeper: Keeper) -> None:
             "distributed.scheduler.work-stealing-interval": "500ms",
         }
     )
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
+    # To look through all that a thousand workers have, again and again, for what is garbage took half of the time.
+    gc.freeze()
+    gc.set_threshold(200_000, 10, 10)
     server = await asyncio.start_server(keeper.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     place.with_suffix(".new").write_text(str(port))
@@ -283,6 +288,9 @@ async def keep(place: Path, keeper: Keeper) -> None:
     starter = os.getppid()
     while os.getppid() == starter:
         await asyncio.sleep(2)
+    os._exit(
+        0
+    )  # members that are ended in good order may wait for ever for others that were ended before
 
 
 if __name__ == "__main__":
