@@ -278,7 +278,7 @@ async def keep(place: Path, keeper: Keeper) -> None:
         }
     )
     logging.disable(logging.WARNING)
-    # To look through all that a thousand workers have, again and again, for what is garbage took half of the time.
+    # To look through all that a thousand workers have for garbage, again and again, took half of the time.
     gc.freeze()
     gc.set_threshold(200_000, 10, 10)
     server = await asyncio.start_server(keeper.serve, "127.0.0.1", 0)
