@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,7 +34,13 @@ tasks:
   add: {{component: work}}
 """
 #: Calls that make or end something: a driver is killed after each of them; after others once of each kind.
-CHANGES = ("Create", "Put", "Run", "Authorize", "Add", "Terminate", "Delete", "Tag", "PUT")
+CHANGES = ("Create", "Put", "Run", "Authorize", "Add", "Terminate", "Delete", "Tag")
+#: Objects that are the ledger's; others are records, for which nobody is billed.
+LEDGER = "/ledger/"
+#: Calls of which a run makes as many as it needs.
+VARYING = {"ec2:TerminateInstances", "s3:PUT", "ssm:PutParameter"}
+#: Those that start and end what bills.
+BILLED = ("ec2:CreateFleet", "ec2:CreateLaunchTemplate", "ec2:TerminateInstances")
 
 
 @pytest.fixture
@@ -76,38 +83,68 @@ def left_of(bed, project):
     ]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_whenever_a_driver_of_machines_is_killed_down_leaves_nothing(real_bed, drivers):
-    """After each call that changes something, carried out but not answered, and once after each that looks.
+def steps_of(calls):
+    """Return after which of a whole run's calls drivers are killed, as the local AWS is told."""
+    seen = Counter()
+    for call in calls:
+        name = f"{call['service']}:{call['action']}"
+        on = LEDGER if name == "s3:PUT" and LEDGER in call["parameters"] else ""
+        seen[name, on] += 1
+        if on or call["action"].startswith(CHANGES) or seen[name, on] == 1:
+            yield {"at": name, "on": on, "after": seen[name, on]}
+
+
+@pytest.fixture
+def steps(real_bed, drivers):
+    """Where drivers are killed in a whole run in an empty account."""
+    _, key, code = drivers.run(after=0)
+    assert code == 0
+    return list(steps_of(call for call in real_bed.get("calls") if call["key"] == key))
+
+
+@pytest.fixture
+def crash(real_bed, drivers):
+    """Kills a driver at each of some steps, sees that nothing is left, and returns those that none came to.
 
     Half of the ends come from the driver's own folder, the others from another machine, which has the manifest
     alone.
     """
-    _, key, code = drivers.run(after=0)
-    assert code == 0
-    whole = fargate.calls_of(real_bed, key)
-    wanted = []
-    for kind in dict.fromkeys(whole):
-        often = whole.count(kind) if kind.partition(":")[2].startswith(CHANGES) else 1
-        wanted += [(kind, nth) for nth in range(1, often + 1)]
-    assert len(wanted) >= 30
 
-    def crash(number, kind, nth):
-        folder, _, code = drivers.run(at=kind, after=nth)
+    def crash_one(number, step):
+        folder, _, code = drivers.run(**step)
         project = folder.name
         if number % 2:
             folder = folder.with_name(f"{project}-elsewhere")
             fargate.write_manifest(real_bed, folder, project)
-        assert fargate.down(folder) == [], (project, kind, nth)
-        assert left_of(real_bed, project) == [], (project, kind, nth)
-        return (kind, nth) if code == -9 else None
+        assert fargate.down(folder) == [], (project, step)
+        assert left_of(real_bed, project) == [], (project, step)
+        return code == -9
 
-    with ThreadPoolExecutor(2) as pool:
-        found = [pool.submit(crash, n, *each) for n, each in enumerate(wanted)]
-        ends = {each.result() for each in found} - {None}
-    print(len(whole), "calls;", len(ends), "drivers killed")
-    assert {kind for kind, _ in ends} == set(whole)
+    def crash(steps):
+        with ThreadPoolExecutor(fargate.AT_ONCE) as pool:
+            found = [pool.submit(crash_one, n, step) for n, step in enumerate(steps)]
+            killed = [each.result() for each in found]
+        print(sum(killed), "drivers killed")
+        return [step for step, was in zip(steps, killed, strict=True) if not was]
+
+    return crash
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_whenever_a_driver_of_machines_is_killed_down_leaves_nothing(steps, crash):
+    """After each call that changes something, carried out but not answered, and once after each that looks."""
+    assert len(steps) >= 30
+    spared = crash(steps)
+    assert {step["at"] for step in spared} <= VARYING
+    assert all(step["after"] > 1 for step in spared)
+
+
+def test_when_a_driver_dies_as_machines_start_or_end_down_leaves_nothing(steps, crash):
+    """After each call that makes or ends what bills."""
+    steps = [step for step in steps if step["at"] in BILLED]
+    assert {step["at"] for step in steps} == set(BILLED)
+    assert {step["at"] for step in crash(steps)} <= VARYING
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ What AWS does not have is below ``/testbed/``:
                               "status": 400, "share": 0.1, "seconds": 0, "times": null, "key": null}, ...]
     POST assassin             {"key": "AKIA...", "after": 7, "pid": 4711}: SIGKILL once that user's 7th call has
                               been carried out, before it is answered; with "at": "ecs:RunTask" only
-                              such calls count
+                              such calls count, and with "on": "/ledger/" those that have it in what they say
     POST eks                  {"name": ..., "endpoint": ..., "ca": ...}: what answers for a cluster of EKS
     GET  victims              user to the call after which its driver was killed, and its number among its like
     GET  clock                seconds that tasks take to begin and to end
@@ -209,7 +209,8 @@ class LocalAws:
         with self._lock:
             for assassin in self.assassins:
                 name = f"{call.service}:{call.action}"
-                if assassin["key"] == call.key and assassin.get("at") in (None, name):
+                fits = assassin["key"] == call.key and assassin.get("at") in (None, name)
+                if fits and assassin.get("on", "") in call.parameters:
                     assassin["after"] -= 1
                     if assassin["after"] == 0:
                         alike = (call.key, call.service, call.action)
