@@ -39,12 +39,26 @@ def test_a_group_lacks_capacity_once_no_offer_has_any(group):
     assert lack(group).message == "spot: there is none; on-demand: 6 vCPU"
 
 
+def test_a_launch_whose_members_never_come_to_be_is_no_sign_of_capacity(group):
+    """Who takes every request and has no room lacks it since the request; a member that joins is a sign."""
+    for offer, asked, end in ((SPOT, 0.0, 300.0), (DEMAND, 300.0, 600.0)):
+        group.note_launch(offer)
+        group.note_failure(offer, NONE_LEFT, end, asked=asked)
+    assert group.lacking_since == 300.0
+    group.note_launch(SPOT)
+    assert group.lacking_since == 300.0
+
+    group.note_joined(SPOT)
+    assert group.lacking_since is None
+    assert group.next_offer(601.0) is SPOT
+
+
 def test_failures_in_a_row_halt_a_group_and_a_member_that_joins_pardons_them(group):
     """Three unknown failures are too many, two and a success are not."""
     odd = LaunchFailure(kind="other", message="odd")
     group.note_failure(SPOT, odd, 0.0)
     group.note_failure(SPOT, odd, 1.0)
-    group.note_joined()
+    group.note_joined(SPOT)
     group.note_failure(SPOT, odd, 2.0)
     group.note_failure(SPOT, odd, 3.0)
     assert group.halted is None

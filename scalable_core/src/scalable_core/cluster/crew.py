@@ -153,7 +153,7 @@ class Crew:
         now = time.monotonic()
         seat.turn("joined", now)
         seat.joined_at = seat.joined_at or now
-        self.groups[seat.group].note_joined()
+        self.groups[seat.group].note_joined(seat.offer)
 
     def left(self, name: str) -> None:
         """Hear from the scheduler that a member's worker is gone: why, the next poll tells."""
@@ -236,9 +236,9 @@ class Crew:
         now = time.monotonic()
         times = [g.next_time(now) for g in self.groups.values() if self._open(g) and not g.halted]
         times += [
-            g.lacking_since + self._patience
+            end
             for g in self.groups.values()
-            if g.lacking_since is not None and not g.failure
+            if g.lacking_since is not None and (end := g.lacking_since + self._patience) >= now
         ]
         return max(0.05, min(times) - now) if times else None
 
@@ -307,12 +307,12 @@ class Crew:
         self.refill(group)
 
     def note_failure(
-        self, group: GroupState, offer: Offer, failure: LaunchFailure, count: int
+        self, group: GroupState, offer: Offer, failure: LaunchFailure, count: int, **how: Any
     ) -> None:
         """Learn from so many launches that failed, and say so once for each kind."""
         if failure.kind == "throttled":
             self.pace.empty("launch")
-        group.note_failure(offer, failure, time.monotonic())
+        group.note_failure(offer, failure, time.monotonic(), **how)
         text = f"{count} of {group.group.name} could not be had as {offer.name}: {failure.message}"
         if (group.group.name, failure.kind) not in self._said:
             self._said.add((group.group.name, failure.kind))

@@ -76,6 +76,7 @@ class GroupState:
         halted: Why nothing more is launched.
         failure: Why the group has nobody and will get nobody.
         lacking_since: Since when it has lacked members that the service has none of.
+        hollow: Names of offers whose launch says nothing, as members of one never came to be for lack of room.
         not_before: When the next launch may be.
         reasons: Offer to what was said when it last failed.
     """
@@ -90,6 +91,7 @@ class GroupState:
     halted: LaunchFailure | None = None
     failure: LaunchFailure | None = None
     lacking_since: float | None = None
+    hollow: set[str] = Factory(set)
     not_before: float = 0.0
     reasons: dict[str, LaunchFailure] = Factory(dict)
     _cool: dict[str, tuple[float, float]] = Factory(dict)
@@ -109,15 +111,29 @@ class GroupState:
         first = min(self._cool.get(offer.name, (0.0, 0.0))[0] for offer in self.offers)
         return max(first, self.not_before)
 
-    def note_failure(self, offer: Offer, failure: LaunchFailure, now: float) -> None:
-        """Learn from a launch that failed."""
+    def note_failure(
+        self, offer: Offer, failure: LaunchFailure, now: float, *, asked: float | None = None
+    ) -> None:
+        """Learn from a launch that failed.
+
+        Args:
+            offer: What was launched.
+            failure: Why it failed.
+            now: The time.
+            asked: When the member was asked for that then never came to be; None if the service refused.
+        """
         self.reasons[offer.name] = failure
         if failure.kind in ("no-capacity", "quota"):
             _, step = self._cool.get(offer.name, (0.0, COOL_FIRST / 2))
             step = min(COOL_MOST, step * 2)
             self._cool[offer.name] = (now + step, step)
-            if self.next_offer(now) is None and self.lacking_since is None:
-                self.lacking_since = now
+            if asked is not None:
+                self.hollow.add(offer.name)
+            if self.lacking_since is None and all(
+                each.name in self.hollow or self._cool.get(each.name, (0.0, 0.0))[0] > now
+                for each in self.offers
+            ):
+                self.lacking_since = now if asked is None else asked
             return
         self.strikes[failure.kind] += 1
         if failure.kind == "throttled":
@@ -129,14 +145,18 @@ class GroupState:
             self.halted = failure
 
     def note_launch(self, offer: Offer) -> None:
-        """Learn from a launch that went well: the offer has something to give."""
-        self._cool.pop(offer.name, None)
+        """Learn from a launch that went well: the offer has something to give, if that says so."""
         self.strikes.pop("throttled", None)
-        self.lacking_since = None
+        if offer.name not in self.hollow:
+            self._cool.pop(offer.name, None)
+            self.lacking_since = None
 
-    def note_joined(self) -> None:
+    def note_joined(self, offer: Offer | None) -> None:
         """Learn from a member that works: what went wrong before is over."""
         self.strikes.clear()
+        if offer is not None:
+            self.hollow.discard(offer.name)
+            self.note_launch(offer)
 
     def note_crash(self, failure: LaunchFailure) -> None:
         """Count a member that had joined and ended by itself; too many and nothing more is launched."""
@@ -148,6 +168,7 @@ class GroupState:
         """Forget what went wrong: somebody asks anew."""
         self.halted = self.failure = self.lacking_since = None
         self.strikes.clear()
+        self.hollow.clear()
         self._cool.clear()
         self.crashes, self.not_before = 0, 0.0
 

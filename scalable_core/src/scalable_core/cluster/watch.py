@@ -196,7 +196,7 @@ class Watch:
             elif member is None:
                 pass  # the call that should have made it has failed, which was said then
             elif seat.offer is not None:
-                self._crew.note_failure(group, seat.offer, failure, 1)
+                self._crew.note_failure(group, seat.offer, failure, 1, asked=seat.since)
             self._crew.refill(group)
         # Last, for a launcher finds the logs of members by what the ledger has.
         await self._crew.fleet.ledger.gone(self._crew.launcher.kind, [seat.name for seat in seats])
