@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime
 import json
+import socketserver
+import threading
 
 import pytest
 import urllib3
 from attrs import evolve
 
 from scalable_core.errors import ClusterError, NoCapacityError
-from scalable_core.types import HookContext
+from scalable_core.types import HookContext, WorkerGroup
 from scalable_kubernetes.access import from_endpoint
 from scalable_kubernetes.observe import observe
 from scalable_kubernetes.permissions import RIGHTS, each_right, role
-from scalable_kubernetes.preflight import look
+from scalable_kubernetes.preflight import look, look_with
+from scalable_kubernetes.release import find_with
 from scalable_kubernetes.troubles import last_words
 
 
@@ -200,22 +203,58 @@ def test_a_pod_that_is_ended_says_why_and_another_does_its_work(
     assert client.submit(abs, -2).result(timeout=90) == 2
 
 
-def test_a_pod_that_no_node_takes_says_what_the_scheduler_says(
+def test_a_worker_that_no_node_takes_says_what_the_scheduler_says(
     kubernetes, make_plan, start, monkeypatch, wait_until
 ):
-    """At once as an event, and as the reason when there is no hope any more."""
+    """At once as an event, and as the end of its calls when it has waited too long."""
     monkeypatch.setattr("scalable_kubernetes.launcher.SAY_AFTER", 0.5)
     plan = make_plan(1, schedule_timeout=6.0)
     groups = tuple(evolve(group, cpus=900.0) for group in plan.groups)
-    fleet, _ = start(evolve(plan, groups=groups))
+    fleet, client = start(evolve(plan, groups=groups))
+    call = client.submit(abs, -1)
 
     (text,) = wait_until(lambda: fleet.sink.texts("worker.waits"))
-    assert text.startswith(f"{fleet.members('analysis')[0]} waits: 0/2 nodes are available:")
+    assert "-analysis-0 waits: 0/2 nodes are available:" in text
     assert "Insufficient cpu" in text
-    short = wait_until(lambda: fleet.sink.texts("fleet.short"))[0]
-    assert "no node takes it: 0/2 nodes are available" in short
-    assert fleet.crew.groups["analysis"].reasons["on-demand"].kind == "no-capacity"
-    assert issubclass(NoCapacityError, ClusterError)
+    with pytest.raises(NoCapacityError, match="no node takes it: 0/2 nodes are available"):
+        call.result(timeout=120)
+
+
+def test_a_component_that_no_node_has_room_for_takes_no_other_along(
+    kubernetes, make_plan, start, wait_until
+):
+    """Its calls end with what the scheduler says; those of the other go on."""
+    large = {"cpus": 900.0, "memory": 2**30, "threads": 1, "minimum": 0, "image": "python:3"}
+    plan = make_plan(2, schedule_timeout=5.0)
+    few = tuple(evolve(group, maximum=1) for group in plan.groups)
+    groups = (*few, WorkerGroup(name="large", maximum=1, **large))
+    fleet, client = start(evolve(plan, groups=groups), workers=1)
+
+    wait_until(lambda: fleet.sink.texts("fleet.short"))
+    call = client.submit(abs, -1, resources={"component:large": 0.0})
+    with pytest.raises(NoCapacityError, match=r"component 'large'.*no node takes it: 0/2 nodes"):
+        call.result(timeout=120)
+    assert client.submit(abs, -3, resources={"component:analysis": 0.0}).result(timeout=60) == 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"nodeSelector": {"disk": "golden"}}, "0/2 nodes are available: "),
+        ({"schedulerName": "nobody"}, "the cluster does not say why"),
+    ],
+)
+def test_a_scheduler_that_no_node_takes_ends_the_start_and_leaves_nothing(
+    kubernetes, namespace, make_plan, start, tmp_path, spec, words
+):
+    """With one sentence, whether the cluster says why or nothing at all."""
+    (tmp_path / "pod.yaml").write_text(json.dumps({"spec": spec}))
+    plan = make_plan(1, schedule_timeout=6.0, pod_template="pod.yaml")
+    with pytest.raises(NoCapacityError, match=f"-scheduler-0 .*no node takes it: {words}"):
+        start(plan)
+    assert kubernetes.pods(namespace) == []
+    owners = kubernetes.ask("GET", f"/api/v1/namespaces/{namespace}/configmaps")["items"]
+    assert not [each for each in owners if each["metadata"]["name"].startswith("scalable-")]
 
 
 def test_an_api_server_that_asks_for_time_gets_it_and_one_that_forgets_is_asked_anew(
@@ -285,6 +324,28 @@ def test_a_namespace_that_is_not_there_and_a_server_that_is_not_there_are_said(
     plan = evolve(plan, target=evolve(plan.target, options=options))
     with pytest.raises(ClusterError, match="does not lead to a cluster"):
         start(plan)
+
+
+def test_a_server_that_does_not_answer_is_asked_once_by_who_only_looks(make_plan, tmp_path):
+    """`scalable doctor` and `status` say so at once, each with one sentence."""
+    dialled = []
+
+    class Mute(socketserver.BaseRequestHandler):
+        def handle(self):
+            dialled.append(self.client_address)
+
+    plan = make_plan(1)
+    with socketserver.TCPServer(("127.0.0.1", 0), Mute) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        access = from_endpoint(url, None, lambda fresh: "any-token")
+        (problem,) = look_with(plan, plan.target.options, access, tmp_path)
+        assert "the API server cannot be reached" in problem.message
+        assert "kubectl get pods" in problem.cure
+        with pytest.raises(ClusterError, match="any cannot be looked at: the API server cannot"):
+            find_with(access, "any", None, HookContext(project="test"))
+        server.shutdown()
+    assert len(dialled) == 2
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,10 @@ from scalable_kubernetes.access import Access
 #: Requests that may be under way at one time.
 IN_FLIGHT = 20
 #: Seconds to connect, and to wait for an answer.
-CONNECT, ANSWER = 10.0, 30.0
+CONNECT, ANSWER = 5.0, 30.0
 #: Seconds for which a request is tried again that the server could not take.
 PATIENCE = 45.0
-#: The same for what is good to know, and no more.
+#: The same for what is good to know, and no more; a server that does not answer at all is then asked once.
 BRIEF = 3.0
 #: Answers after which a request is tried again: too many requests, and what a server says that is not well.
 AGAIN = frozenset({0, 429, 500, 502, 503, 504})
@@ -83,9 +83,9 @@ class Api:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
-    def get(self, where: str, query: Query = ()) -> Any:
+    def get(self, where: str, query: Query = (), *, patience: float = PATIENCE) -> Any:
         """Return a document."""
-        return self.request("GET", where, query=query)
+        return self.request("GET", where, query=query, patience=patience)
 
     def create(
         self, namespace: str, plural: str, body: Mapping[str, Any], query: Query = ()
@@ -202,6 +202,7 @@ class Api:
                 wait = max(error.retry_after or 0.0, pause * random.uniform(0.7, 1.3))
                 # A quota that others use at the same time is a conflict that passes.
                 again = error.status in AGAIN or error.reason == "Conflict"
+                again = again and (error.status != 0 or patience > BRIEF)
                 if not again or time.monotonic() + wait > give_up:
                     raise
                 time.sleep(wait)

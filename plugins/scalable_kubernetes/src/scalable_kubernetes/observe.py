@@ -23,6 +23,8 @@ TAKEN = frozenset(
 )
 #: Seconds for which an image that cannot be pulled may still be a passing trouble.
 IMAGE_PATIENCE = 20.0
+#: Seconds that a node may take over a pod of which nothing bad is said: the largest images are pulled in less.
+STARTING = 1800.0
 #: Seconds for which the node of a pod may be silent; and, of a scheduler that was told to end, until it has.
 SILENT, LAST_WORD = 60.0, 15.0
 
@@ -182,10 +184,19 @@ def _waiting(
     if reason in BROKEN and old > IMAGE_PATIENCE:
         return "stopped", f"{reason}: {waiting.get('message', '')}", "image"
     words, placed = waits_for(pod, said), _placed(pod)
-    if words is None or reason in IMAGE | BROKEN:
-        return "pending", words, None
     if placed is None and old > patience:
-        return "stopped", f"no node takes it: {words}", "no-capacity"
+        return (
+            "stopped",
+            f"no node takes it: {words or 'the cluster does not say why'}",
+            "no-capacity",
+        )
+    if words is None or reason in IMAGE | BROKEN:
+        if placed is not None and now - placed > max(patience, STARTING):
+            text = (
+                f"its node {pod['spec'].get('nodeName')} has not started it in {now - placed:.0f} s"
+            )
+            return "stopped", text, "other"
+        return "pending", words, None
     if placed is not None and now - placed > patience:
         return "stopped", f"it cannot start: {words}", "other"
     return "pending", words, None

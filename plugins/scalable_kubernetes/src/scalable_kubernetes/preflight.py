@@ -13,7 +13,7 @@ from scalable_core.errors import ScalableError
 from scalable_core.types import HookContext, Plan, Problem
 from scalable_kubernetes import driver
 from scalable_kubernetes.access import Access, find_access
-from scalable_kubernetes.api import Api, ApiError, path
+from scalable_kubernetes.api import BRIEF, Api, ApiError, path
 from scalable_kubernetes.builders import DRIVER, Scene, stem
 from scalable_kubernetes.options import KubernetesOptions
 from scalable_kubernetes.permissions import each_right, review
@@ -52,7 +52,7 @@ def look_with(
         return [_problem("E1320", "pods", error.message, error.cure)]
     api = Api(access)
     try:
-        version = api.request("GET", "/version", patience=PATIENCE)
+        version = api.get("/version", patience=BRIEF)
     except (ApiError, ScalableError) as error:
         if isinstance(error, ApiError):
             error = cluster_error(error, "the cluster cannot be asked")

@@ -65,7 +65,9 @@ def start_fleet(
         provider=provider,
         driver_host=host,
     )
-    return FleetCluster(evolve(plan, groups=groups), launcher, context, driver_host=host)
+    plan = evolve(plan, groups=groups)
+    patience = options.schedule_timeout
+    return FleetCluster(plan, launcher, context, driver_host=host, patience=patience)
 
 
 def check_groups(plan: Plan, options: KubernetesOptions) -> None:

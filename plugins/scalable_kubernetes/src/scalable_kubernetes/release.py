@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scalable_core.types import ClusterRecord, HookContext, ReleaseReport, Resource, Target
 from scalable_kubernetes.access import Access, find_access
-from scalable_kubernetes.api import Api, ApiError, path
+from scalable_kubernetes.api import BRIEF, Api, ApiError, path
 from scalable_kubernetes.builders import PROJECT, RUN, Scene, label_value
 from scalable_kubernetes.options import KubernetesOptions
 from scalable_kubernetes.refusals import cluster_error
@@ -73,8 +73,9 @@ def find_with(
         wanted += f",{RUN}={label_value(run)}"
     found = []
     try:
-        owners = api.get(path("v1", "configmaps", namespace), [("labelSelector", wanted)])["items"]
-        pods = api.get(path("v1", "pods", namespace), [("labelSelector", wanted)])["items"]
+        query = [("labelSelector", wanted)]
+        owners = api.get(path("v1", "configmaps", namespace), query, patience=BRIEF)["items"]
+        pods = api.get(path("v1", "pods", namespace), query, patience=BRIEF)["items"]
     except ApiError as error:
         raise cluster_error(error, f"namespace {namespace} cannot be looked at") from error
     runs = {each["metadata"]["labels"][RUN]: each["data"]["run"] for each in owners}
