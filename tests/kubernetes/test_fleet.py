@@ -25,16 +25,23 @@ def make_calls():
         time.sleep(0.3)
         return x * x
 
-    def size():
-        from distributed import get_worker
+    def square_on_word(x):
+        from distributed import Event
 
+        Event("word").wait()
+        return x * x
+
+    def size_on_word():
+        from distributed import Event, get_worker
+
+        Event("word").wait()
         worker = get_worker()
         return worker.name, worker.memory_manager.memory_limit
 
-    return square, size
+    return square, square_on_word, size_on_word
 
 
-square, size = make_calls()
+square, square_on_word, size_on_word = make_calls()
 
 
 @pytest.fixture
@@ -51,29 +58,36 @@ def test_two_components_grow_from_nothing_and_go_again_and_no_result_is_lost(
     kubernetes, namespace, make_plan, components, start, wait_until
 ):
     """Each gets pods of its own size for its own calls; who goes has handed over what it holds."""
+    from distributed import Event
+
     adaptive = Adaptive(minimum=0, maximum=6)
     fleet, client = start(make_plan(groups=components, adaptive=adaptive), data={})
     assert fleet.members("small") == fleet.members("large") == ()
     fleet.request_workers()
 
-    here = {"component:small": 0.0}
-    futures = client.map(square, range(60), resources=here)
-    large = client.submit(size, resources={"component:large": 0.0})
-    most, requests = 0, {}
-    while not all(future.done() for future in futures) or len(requests) < 3:
-        most = max(most, len(fleet.scheduler_info["workers"]))
-        for pod in kubernetes.pods(namespace):
-            group = pod["metadata"]["labels"]["scalable-group"]
-            requests[group] = pod["spec"]["containers"][0]["resources"]
-        time.sleep(0.05)
-    assert 3 < most <= 6
+    futures = client.map(square_on_word, range(60), resources={"component:small": 0.0})
+    large = client.submit(size_on_word, resources={"component:large": 0.0})
+
+    def here():
+        return [worker["name"] for worker in list(fleet.scheduler_info["workers"].values())]
+
+    # Nobody goes while all calls wait for the word.
+    wait_until(lambda: len(here()) > 3 and any("-large-" in name for name in here()), timeout=200)
+    most = len(here())
+    assert most <= 6
+    pods = [(pod["metadata"]["labels"], pod["spec"]) for pod in kubernetes.pods(namespace)]
+    requests = {
+        labels["scalable-group"]: spec["containers"][0]["resources"] for labels, spec in pods
+    }
+    Event("word", client=client).set()
+    assert client.gather(futures) == [x * x for x in range(60)]
     name, memory = large.result(timeout=120)
     assert memory == 8 * 2**30
     assert "-large-" in name
     assert requests["large"]["limits"] == {"cpu": "4", "memory": str(8 * 2**30)}
     assert requests["small"]["requests"] == {"cpu": "500m", "memory": str(2**30)}
 
-    wait_until(lambda: len(fleet.scheduler_info["workers"]) < most)
+    wait_until(lambda: len(here()) < most)
     assert client.gather(futures) == [x * x for x in range(60)]
     del futures, large
     wait_until(lambda: not fleet.scheduler_info["workers"])
