@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.server
-import json
 import sys
-import threading
 import time
 import uuid
 from pathlib import Path
@@ -19,6 +15,7 @@ from scalable_kubernetes.options import KubernetesOptions
 sys.path.insert(0, str(Path(__file__).parent.parent / "testbed" / "kubernetes"))
 
 from kube_cluster import KubernetesCluster, find_programs
+from kube_registry import Registry
 
 #: The second node is small, and is taken away by a test.
 NODES = {"n1": {"cpu": "64", "memory": "256Gi"}, "n2": {"cpu": "4", "memory": "8Gi"}}
@@ -147,35 +144,5 @@ def wait_until():
 @pytest.fixture(scope="session")
 def image():
     """The name of an image in a registry of this machine that has it under every name."""
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}}).encode()
-    kind = "application/vnd.oci.image."
-
-    def digest(data):
-        return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-    manifest = json.dumps({
-        "schemaVersion": 2, "mediaType": f"{kind}manifest.v1+json", "layers": [],
-        "config": {"mediaType": f"{kind}config.v1+json", "digest": digest(config), "size": len(config)},
-    }).encode()  # fmt: skip
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            body = config if "/blobs/" in self.path else manifest
-            self.send_response(200)
-            self.send_header("Content-Type", f"{kind}manifest.v1+json")
-            self.send_header("Docker-Content-Digest", digest(body))
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        do_HEAD = do_GET
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_address[1]}/solar:1.0"
-    server.shutdown()
-    server.server_close()
+    with Registry() as name:
+        yield name
