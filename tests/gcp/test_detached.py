@@ -224,6 +224,27 @@ def test_two_runs_at_once_do_not_mix_and_another_machine_cancels_one(study, tran
     assert study.status() == []
 
 
+@pytest.mark.parametrize("transport", ["single", pytest.param("vpc", marks=pytest.mark.slow)])
+def test_a_run_whose_driver_never_began_is_ended_without_waiting_for_it(study, transport):
+    """Its image lacks what a driver needs; neither a job that stays nor a machine that went keeps anybody."""
+    study = study(transport)
+    study.google.tell("images", **{"models/plain-python:1": f"sha256:{'2' * 64}"})
+    for place in (study.here, study.there):
+        manifest = place / "scalable.yaml"
+        manifest.write_text(manifest.read_text().replace("demeter:2", "plain-python:1"))
+    run = study.start("4", "0.1")
+    await_that(lambda: "No module named" in study.logs(), study.logs)
+    assert study.status() == [(run, "elsewhere")]
+
+    said = study.scalable("cancel", run)
+
+    assert "nothing is left" in said
+    assert not study.left
+    record = json.loads(study.scalable("report", run, "--format", "json"))["run"]
+    assert (record["status"], record["error"]) == ("interrupted", "its driver never began")
+    assert study.status() == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["single", "vpc"])
 def test_another_machine_ends_a_run_and_a_third_run_does_the_rest(study, transport):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scalable_core.cli.watch import Display
     from scalable_core.session.following import Tail
 
+#: Seconds in which a driver that has begun is sure to be named in the copy of its run's record.
+_MOMENT = 10.0
 _CODES = {"done": 0, "failed": 1, "stopped": BudgetReachedError.exit_code}
 
 
@@ -54,6 +56,16 @@ def find_tail(name: str | None) -> Tail:
         return FolderTail(folder)
     assert absent is not None
     raise absent
+
+
+def has_begun(tail: Tail) -> bool:
+    """Return whether a run's driver has begun, or the run has ended; its record is given a moment to say so."""
+    until = time.monotonic() + _MOMENT
+    while (record := tail.record()).pid == 0 and record.status == "running":
+        if time.monotonic() > until:
+            return False
+        time.sleep(tail.interval)
+    return True
 
 
 def watch_run(tail: Tail, *, as_json: bool, quiet: bool) -> int:

@@ -50,7 +50,8 @@ def settle(folder: Path, storage: Storage | None = None, *, over: bool = False) 
         here = (folder / "run.json").exists()
         last = read_history(folder).ended if here and there is None else time.time()
         ended = datetime.fromtimestamp(last, UTC).isoformat(timespec="milliseconds")
-        error = run.error or "its driver ended without a word"
+        last_word = "its driver ended without a word" if run.pid else "its driver never began"
+        error = run.error or last_word
         run = evolve(run, status="interrupted", ended=ended, error=error)
         if here:
             RunFolder(folder, run).close()

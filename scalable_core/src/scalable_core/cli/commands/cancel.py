@@ -18,14 +18,14 @@ def command(run: str, as_json: bool, quiet: bool, verbose: int, debug: bool) -> 
 
     RUN is any part of its id. Its driver is told through the run's folder or the project's storage; no call
     starts any more, those that run may end, and results are kept. Then the service is asked what is left, and
-    that is removed. A run whose driver is gone is released at once.
+    that is removed. A run whose driver is gone, or has not begun, is released at once.
 
     What was kept is not done again: scalable run --resume RUN.
 
     Exit code 3 when something could not be removed.
     """
     from scalable_core.cli.ending import ask_to_end, verify_end
-    from scalable_core.cli.following import find_tail, watch_run
+    from scalable_core.cli.following import find_tail, has_begun, watch_run
     from scalable_core.cli.host import make_host
     from scalable_core.cli.render.running import released_document, render_released
     from scalable_core.cli.terminal import look_of, say, show, show_json
@@ -39,7 +39,10 @@ def command(run: str, as_json: bool, quiet: bool, verbose: int, debug: bool) -> 
         return 0
     if record.status == "running":
         ask_to_end(tail, host=host, what="cancel")
-        watch_run(tail, as_json=False, quiet=quiet or as_json)
+        if has_begun(tail):
+            watch_run(tail, as_json=False, quiet=quiet or as_json)
+        elif not quiet:
+            say(f"The driver of {tail.run} has not begun, so there is nobody to wait for.")
     report, asked = verify_end(tail.run, host=host)
     if as_json:
         show_json(released_document([report], []))
