@@ -178,3 +178,27 @@ def test_a_revived_group_is_waited_for_again(cluster, client):
 
     with pytest.raises(TimeoutError):
         client.submit(abs, -1, resources=task_resource("b")).result(timeout=1)
+
+
+def test_only_workers_that_stay_are_told_who_retires(cluster, client):
+    """Of a thousand that retire at once, each would hear of all others."""
+    cluster.scale(3)
+    client.wait_for_workers(3, timeout=60)
+    told = {}
+    for address, comm in cluster.scheduler.stream_comms.items():
+        told[address] = []
+
+        def send(*messages, messages_of=told[address], send=comm.send):
+            messages_of.extend(messages)
+            send(*messages)
+
+        comm.send = send
+    first, second, third = told
+
+    client.retire_workers(workers=[first, second], close_workers=True, remove=True)
+
+    gone = {
+        address: {each["worker"] for each in messages if each["op"] == "remove-worker"}
+        for address, messages in told.items()
+    }
+    assert gone == {first: set(), second: set(), third: {first, second}}

@@ -28,12 +28,14 @@ class GroupScheduler(Scheduler):
     * When a worker dies, only the calls that may have run on it count that against themselves. Dask counts
       it against every call that was assigned, so that one call that kills its workers takes all others along.
     * Calls that wait for a group that cannot be started end with the reason (`fail_group`).
+    * Workers that retire are not told who retires with them: of a thousand, each would hear of all others.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         #: Component, or None for calls that name none, to why it has no workers.
         self.failed_groups: dict[str | None, Exception] = {}
+        self._retiring: set[str] = set()
         self.handlers["group_demand"] = self.group_demand
 
     def group_demand(self, default: str) -> dict[str, dict[str, Any]]:
@@ -74,13 +76,27 @@ class GroupScheduler(Scheduler):
 
     async def remove_worker(self, address: str, **kwargs: Any) -> Any:
         """Remove a worker as Dask does, but blame its end only on calls that may have run on it."""
-        worker = self.workers.get(self.coerce_address(address))
+        address = self.coerce_address(address)
+        worker = self.workers.get(address)
         if worker is not None and self.status is not Status.closed:
             suspects = _suspects(worker)
             for task in worker.processing:
                 if task not in suspects and not (kwargs.get("expected") or kwargs.get("safe")):
                     task.suspicious -= 1  # Dask adds one to every call
-        return await super().remove_worker(address, **kwargs)
+            if worker.status is Status.closing_gracefully:
+                self._retiring.add(address)
+        try:
+            return await super().remove_worker(address, **kwargs)
+        finally:
+            self._retiring.discard(address)
+
+    def worker_send(self, worker: str, msg: dict[str, Any]) -> None:
+        """Send a message to a worker, unless it is that another one retires and it retires itself."""
+        if msg.get("op") == "remove-worker" and msg["worker"] in self._retiring:
+            there = self.workers.get(worker)
+            if there is not None and there.status is Status.closing_gracefully:
+                return
+        super().worker_send(worker, msg)
 
     def fail_group(self, name: str, reason: Exception, *, last: bool) -> None:
         """End the calls that wait for a group, now and from now on, with the reason that it has no workers.
