@@ -22,6 +22,8 @@ from scalable_gcp.sizes import CloudRunSize, single_size
 SERVICES = ("run", "compute", "secretmanager", "logging")
 #: Permissions that belong to something else than the project.
 _ELSEWHERE = ("iam.serviceAccounts.actAs",)
+#: Name of what is tried, and never made.
+_TRIAL = "scalable-preflight"
 
 
 def preflight(plan: Plan, context: HookContext) -> Sequence[Problem]:
@@ -252,63 +254,64 @@ async def _network(
 
 
 async def _job(cloud: Cloud, plan: Plan, size: CloudRunSize, account: str) -> list[Problem]:
-    """Have Cloud Run say what it thinks of the job that is to hold all of a run, without making it."""
+    """Try the job that is to hold all of a run."""
     body = driver_job(plan, size, words=["drive"], labels={}, account=account)
-    parent, name = f"{cloud.location}/jobs", "scalable-preflight"
-    try:
-        await cloud.call("run", "POST", parent, body, jobId=name, validateOnly=True)
-    except CallError as error:
-        if error.status in (401, 403):
-            return []  # said before
-        return [
-            Problem(
-                code="E1230",
-                message=f"Cloud Run would refuse the job of the driver and its workers: {error.said}",
-                where="workers",
-                cure=requests.failure_of(error.said).cure or error.cure,
-            )
-        ]
-    return [_info("workers", f"driver, scheduler and workers fit into one instance of {size}")]
+    fits = f"driver, scheduler and workers fit into one instance of {size}"
+    return await _try(cloud, "job", body, "the job of the driver and its workers", fits)
 
 
 async def _pool(
     cloud: Cloud, options: CloudRunOptions, group: WorkerGroup, account: str
 ) -> list[Problem]:
-    """Have Cloud Run say what it thinks of a pool, without making it."""
+    """Try a pool of one worker."""
     image = group.resolved.pinned if group.resolved else group.image
     member = MemberGroup(
         name=group.name, cpus=group.cpus, memory=group.memory, gpus=group.gpus, image=image
     )
-    name = "scalable-preflight"
-    network = f"projects/{cloud.project}/global/networks/{options.network or 'default'}"
     subnetwork = options.subnetwork or options.network or "default"
     body = requests.worker_pool(
         member,
         [f"{group.name}-0"],
         options,
-        pool=name,
+        pool=_TRIAL,
         program="",
         place="",
         labels={},
-        network=network,
+        network=f"projects/{cloud.project}/global/networks/{options.network or 'default'}",
         subnetwork=f"projects/{cloud.project}/regions/{cloud.region}/subnetworks/{subnetwork}",
         account=account,
     )
-    parent = f"{cloud.location}/workerPools"
+    what = f"the workers of {group.name!r}"
+    return await _try(cloud, "workerPool", body, what, f"Cloud Run takes {what}")
+
+
+async def _try(
+    cloud: Cloud, kind: str, body: dict[str, Any], what: str, fits: str
+) -> list[Problem]:
+    """Have Cloud Run say what it thinks of a job or a pool, without making it.
+
+    Args:
+        cloud: Where.
+        kind: ``job`` or ``workerPool``.
+        body: That would make it.
+        what: It is, in a sentence.
+        fits: What is said when there is nothing against it.
+    """
+    trial: dict[str, str | bool] = {f"{kind}Id": _TRIAL, "validateOnly": True}
     try:
-        await cloud.call("run", "POST", parent, body, workerPoolId=name, validateOnly=True)
+        await cloud.call("run", "POST", f"{cloud.location}/{kind}s", body, **trial)
     except CallError as error:
         if error.status in (401, 403):
             return []  # said before
         return [
             Problem(
                 code="E1230",
-                message=f"Cloud Run would refuse the workers of {group.name!r}: {error.said}",
+                message=f"Cloud Run would refuse {what}: {error.said}",
                 where="workers",
                 cure=requests.failure_of(error.said).cure or error.cure,
             )
         ]
-    return [_info("workers", f"Cloud Run takes the workers of {group.name!r}")]
+    return [_info("workers", fits)]
 
 
 def _error(code: str, where: str, error: ClusterError) -> Problem:
