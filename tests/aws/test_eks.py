@@ -307,6 +307,7 @@ def test_a_run_is_planned_checked_run_seen_and_ended_on_eks(eks, folder):
         assert kept
         assert all(call["key"].startswith("ASIA") for call in kept)  # as the role gives them
         (run,) = json.loads(scalable("status", "--json", cwd=folder))["runs"]
+        assert run["hourly"] > 0
         assert "preparing 3" in scalable("logs", run["run"], cwd=folder)
         names = scalable("artifacts", "ls", run["run"], cwd=folder)
         assert all(f"parts/{x}.json" in names for x in range(6))

@@ -325,6 +325,7 @@ def test_a_run_is_planned_checked_run_seen_and_ended_on_gke(gke, kubernetes, fol
         assert (requests["cpu"], requests["memory"]) == ("1250m", str(3 * GIB // 2))
         assert {each["image"].partition("@")[2] for each in containers} == {"sha256:" + "1" * 64}
         (run,) = runs_of(folder)
+        assert run["hourly"] > 0
         assert "preparing 3" in scalable("logs", run["run"], cwd=folder)
         driver.kill()
         driver.wait(30)

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from scalable_core.cluster.launcher import Limits, MemberGroup
 from scalable_core.errors import UsageError
+from scalable_core.types import Plan, Project, Stores, Target, WorkerGroup
 from scalable_kubernetes import builders
 from scalable_kubernetes.builders import Scene, label_value, pod_name, slug, stem
+from scalable_kubernetes.estimate import cost_estimate
+from scalable_kubernetes.hourly import by_estimate, by_prices
 from scalable_kubernetes.mounts import mount_volumes
-from scalable_kubernetes.options import KubernetesOptions
+from scalable_kubernetes.options import KubernetesOptions, Price
 from scalable_kubernetes.permissions import role
 from scalable_kubernetes.pods import Order, pod
 
@@ -231,3 +234,26 @@ def test_names_and_labels_are_allowed_whatever_a_project_is_called(run, group):
     if group != "x":
         assert stem(run, group) != stem(run, "x")
     assert pod_name(run, "scheduler") == f"{stem(run, 'scheduler')}-0"
+
+
+def test_the_hour_of_a_pod_is_what_the_estimate_says_of_its_component():
+    """The same as the target's own prices give; what has a line without a price is not known."""
+    options = KubernetesOptions(price=Price(vcpu_hour=0.04, gib_hour=0.005))
+    worker = WorkerGroup(
+        name="analysis", cpus=4.0, memory=8 * 2**30, threads=4, minimum=0, maximum=2, image="x"
+    )
+    plan = Plan(
+        project=Project(name="study"),
+        target=Target(name="there", provider="kubernetes", options=options),
+        manifest="/nowhere/scalable.yaml", workflow="/nowhere/workflow.py", lock="sha256:0",
+        groups=(worker, evolve(worker, name="trainer", gpus=1)),
+        adaptive=False, minimum=3, maximum=3,
+        stores=Stores(records="/nowhere", artifacts="/nowhere", cache="/nowhere"),
+    )  # fmt: skip
+    found = by_estimate(evolve(plan, cost=cost_estimate(plan, provider="kubernetes")))
+
+    member = MemberGroup(name="analysis", cpus=4.0, memory=8 * 2**30)
+    assert set(found) == {"analysis", "scheduler"}
+    assert found["analysis"] == pytest.approx(by_prices(options, member)) == pytest.approx(0.2)
+    assert found["scheduler"] == pytest.approx(by_prices(options, SCHEDULER))
+    assert by_estimate(plan) == {}

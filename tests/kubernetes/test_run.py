@@ -164,6 +164,9 @@ def test_a_run_is_looked_at_run_read_and_leaves_nothing(folder, kubernetes, name
         assert "swordfish" not in pods
         assert "PRIVATE KEY" not in pods
         (run,) = json.loads(scalable("status", "--json", cwd=folder))["runs"]
+        assert run["hourly"] == pytest.approx(
+            4 * 0.04 + 9 * 0.005
+        )  # all three pods, and nothing else
         logs = scalable("logs", run["run"], cwd=folder)
         assert "preparing 3 14" in logs
         driver.send_signal(signal.SIGKILL)

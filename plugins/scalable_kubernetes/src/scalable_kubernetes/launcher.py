@@ -22,15 +22,15 @@ from scalable_core.cluster.launcher import (
 )
 from scalable_core.errors import ClusterError
 from scalable_core.types import Event, EventSink, NullSink, Resource
-from scalable_core.types.units import GIB
 from scalable_kubernetes import builders, relay
 from scalable_kubernetes.access import Access
 from scalable_kubernetes.api import Api, ApiError, path
 from scalable_kubernetes.builders import MEMBER, RELAY_PORT, SCHEDULER_PORT, Scene
 from scalable_kubernetes.forward import Forward
+from scalable_kubernetes.hourly import HOURLY, by_prices, of_pod
 from scalable_kubernetes.observe import age, observe, waits_for
 from scalable_kubernetes.options import KubernetesOptions
-from scalable_kubernetes.pods import READER, Order, pod, sized
+from scalable_kubernetes.pods import READER, Order, pod
 from scalable_kubernetes.refusals import cluster_error, launch_failure
 from scalable_kubernetes.removal import kind_of, remove_run
 from scalable_kubernetes.troubles import Troubles
@@ -55,6 +55,7 @@ class KubernetesLauncher:
         events: Where to say what pods wait for.
         provider: The plugin's name.
         driver_host: The address of this process's own pod, for a scheduler that is in it.
+        estimated: USD an hour of a pod of each group, where the target gives no prices.
     """
 
     kind = "kubernetes:pod"
@@ -77,6 +78,7 @@ class KubernetesLauncher:
         events: EventSink | None = None,
         provider: str = "kubernetes",
         driver_host: str | None = None,
+        estimated: Mapping[str, float] | None = None,
     ) -> None:
         self.provider = provider
         self.region: str | None = options.namespace
@@ -86,6 +88,7 @@ class KubernetesLauncher:
         self._template = template or {}
         self._events = events or NullSink()
         self._driver_host = driver_host
+        self._estimated = estimated or {}
         self._scene: Scene | None = None
         self._order: Order | None = None
         self._watch: PodWatch | None = None
@@ -94,7 +97,6 @@ class KubernetesLauncher:
         self._told: set[tuple[str, str]] = set()
         self._removed: set[str] = set()
         self._names: set[str] = set()
-        self._groups: dict[str, MemberGroup] = {}
 
     @staticmethod
     def stem(run: str, group: str) -> str:
@@ -103,20 +105,12 @@ class KubernetesLauncher:
 
     def offers(self, group: MemberGroup) -> Sequence[Offer]:
         """Offer Spot nodes where the target wants them, and then on-demand ones, unless it wants no others."""
-        hourly = self.hourly(group)
-        plain = Offer(name="on-demand", hourly=hourly)
+        wanted = Offer(name="on-demand", hourly=self._hourly(group))
         if group.role == "scheduler" or not self.options.spot:
-            return (plain,)
-        spot = Offer(name="spot", capacity="spot", hourly=hourly)
+            return (wanted,)
+        spot = evolve(wanted, name="spot", capacity="spot")
+        plain = evolve(wanted, hourly=by_prices(self.options, group))  # the estimate is of Spot
         return (spot, plain) if self.options.spot_fallback else (spot,)
-
-    def hourly(self, group: MemberGroup) -> float | None:
-        """Return USD an hour of a pod; None when the target gives no prices, or not all."""
-        price, group = self.options.price, sized(group)
-        if price is None or group.memory is None or group.gpus:
-            return None
-        usd: float = group.cpus * price.vcpu_hour + group.memory / GIB * price.gib_hour
-        return usd
 
     async def open(self, fleet: Fleet) -> None:
         """Make the owner of all, the scheduler's address, and the rules that guard both."""
@@ -162,10 +156,8 @@ class KubernetesLauncher:
 
     async def launch(self, group: MemberGroup, names: Sequence[str], offer: Offer) -> LaunchResult:
         """Create pods, a few at a time."""
-        self._groups[group.name] = group
         self._names.update(names)
-        spot = offer.capacity == "spot"
-        made = await asyncio.gather(*(self._create(group, name, spot) for name in names))
+        made = await asyncio.gather(*(self._create(group, name, offer) for name in names))
         answers = dict(zip(names, made, strict=True))
         return LaunchResult(
             launched={name: each for name, each in answers.items() if isinstance(each, str)},
@@ -183,12 +175,11 @@ class KubernetesLauncher:
         await self._troubles.look_into(late, now)
         for document in pods:
             said = self._troubles.words(document)
-            group = self._groups.get(document["metadata"]["labels"][builders.GROUP])
             member = observe(
                 document,
                 now=now,
                 patience=self.options.schedule_timeout,
-                hourly=self.hourly(group) if group else None,
+                hourly=of_pod(document),
                 said=said,
             )
             members.append(member)
@@ -280,7 +271,7 @@ class KubernetesLauncher:
         """Create one of the run's own objects, which is in the ledger before it is there."""
         name, kind = body["metadata"]["name"], kind_of(plural)
         await self._fleet.ledger.intend(
-            [Resource(kind=kind, id=name, region=self.region, run=self._fleet.run)]
+            [Resource(kind=kind, id=name, region=self.region, run=self._fleet.run, hourly=0.0)]
         )
         doing = f"{body['kind']} {name} cannot be made in namespace {self.region}"
         return await self._ask(doing, self._create_or_find, plural, body)
@@ -305,9 +296,15 @@ class KubernetesLauncher:
         versions = [each["version"] for each in found["versions"]]
         return "v1" if "v1" in versions else str(versions[0])
 
-    async def _create(self, group: MemberGroup, name: str, spot: bool) -> str | LaunchFailure:
+    def _hourly(self, group: MemberGroup) -> float | None:
+        priced = by_prices(self.options, group)
+        return self._estimated.get(group.name) if priced is None else priced
+
+    async def _create(self, group: MemberGroup, name: str, offer: Offer) -> str | LaunchFailure:
         assert self._order is not None
-        body = pod(self._order, group, name, spot=spot)
+        body = pod(self._order, group, name, spot=offer.capacity == "spot")
+        if offer.hourly is not None:
+            body["metadata"]["annotations"][HOURLY] = f"{offer.hourly:.6g}"
         try:
             made = await self.api.call(self._create_or_find, "pods", body)
         except ApiError as error:

@@ -13,6 +13,7 @@ from scalable_core.cluster.fleet import FleetCluster
 from scalable_core.errors import UsageError
 from scalable_core.types import HookContext, Plan
 from scalable_kubernetes.access import DRIVER_HOST, Access, find_access
+from scalable_kubernetes.hourly import by_estimate
 from scalable_kubernetes.launcher import KubernetesLauncher
 from scalable_kubernetes.mounts import mount_volumes
 from scalable_kubernetes.options import KubernetesOptions
@@ -64,6 +65,7 @@ def start_fleet(
         events=context.events,
         provider=provider,
         driver_host=host,
+        estimated=by_estimate(plan),
     )
     plan = evolve(plan, groups=groups)
     patience = options.schedule_timeout

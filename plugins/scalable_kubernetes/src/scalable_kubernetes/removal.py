@@ -9,6 +9,7 @@ from typing import Any
 from scalable_core.types import Resource
 from scalable_kubernetes.api import Api, ApiError, path
 from scalable_kubernetes.builders import Scene
+from scalable_kubernetes.hourly import of_pod
 
 #: Seconds that a pod gets when the run is over, and after which one whose node is silent is struck off.
 FAREWELL, STRUCK_OFF = 5, 40.0
@@ -92,7 +93,7 @@ def find_objects(api: Api, scene: Scene, *, secrets: bool = True) -> Iterator[Re
     names = (scene.name,) if scene.driver else (scene.name, scene.driver_name)
     for name in names if secrets else ():
         if api.delete(path("v1", "secrets", scene.namespace, name)):
-            yield Resource(kind="kubernetes:secret", id=name, run=scene.run)
+            yield Resource(kind="kubernetes:secret", id=name, run=scene.run, hourly=0.0)
 
 
 def resource(plural: str, item: dict[str, Any], run: str | None) -> Resource:
@@ -104,6 +105,7 @@ def resource(plural: str, item: dict[str, Any], run: str | None) -> Resource:
         region=meta["namespace"],
         run=run,
         created=meta.get("creationTimestamp"),
+        hourly=of_pod(item) if plural == "pods" else 0.0,
     )
 
 
