@@ -272,7 +272,7 @@ def test_a_run_whose_scheduler_is_lost_says_so_and_is_resumed_from_what_it_has_k
 ):
     """Attached: the machine with the scheduler, and the relay, goes in the middle."""
     study = study(transport)
-    words = [SCALABLE, "run", "--yes", "--", "60", "0.3"]
+    words = [SCALABLE, "run", "--yes", "--", "160", "0.3"]
     running = subprocess.Popen(
         words, cwd=study.here, env=study.environment, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL,
@@ -289,7 +289,7 @@ def test_a_run_whose_scheduler_is_lost_says_so_and_is_resumed_from_what_it_has_k
     study.scalable("run", "--resume", run, "--yes", cwd=study.here)
     last = json.loads(study.scalable("runs", "--json", cwd=study.here))["runs"][0]
     assert last["counts"]["cached"] >= 5
-    assert last["counts"]["run"] + last["counts"]["cached"] == 60
+    assert last["counts"]["run"] + last["counts"]["cached"] == 160
     assert not study.left
 
 

@@ -515,6 +515,8 @@ class Server:
                 world.secrets,
                 world.rules,
                 world.logs,
+                world.running,
+                world.instances,
                 self.calls,
             ):
                 store.clear()
