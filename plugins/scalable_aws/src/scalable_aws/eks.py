@@ -6,28 +6,21 @@ It is imported only where somebody asks for EKS: scalable-aws alone does without
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from scalable_aws.eks_access import Place, find_access
 from scalable_aws.options import EksOptions
 from scalable_core.types import (
-    BundleRef,
     ClusterRecord,
     HookContext,
-    LogLine,
     Plan,
     Policy,
     Problem,
-    ReleaseReport,
-    Resource,
     Target,
 )
+from scalable_kubernetes.managed import Managed
 from scalable_kubernetes.options import KubernetesOptions
-
-if TYPE_CHECKING:
-    from scalable_core.cluster.fleet import FleetCluster
 
 #: Labels that all nodes have, for what is said of machines.
 ARCHITECTURE, INSTANCE_TYPE = "kubernetes.io/arch", "node.kubernetes.io/instance-type"
@@ -81,56 +74,17 @@ def required_permissions(plan: Plan, *, provider: str) -> Policy:
     return policies(plan, provider=provider)
 
 
-def provision(plan: Plan, context: HookContext, *, provider: str) -> FleetCluster:
-    """Start the scheduler of a plan in the namespace of its target.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or takes no pods.
-    """
-    from scalable_kubernetes.provision import start_fleet
-
-    place = Place.of(plan.target.options)
-    options = pod_options(plan.target.options)
-    return start_fleet(plan, context, options, find_access(place), place.data, provider)
-
-
-def start_driver(
-    plan: Plan, bundle: BundleRef, context: HookContext, *, provider: str
-) -> ClusterRecord:
-    """Start a Job that runs the workflow where its workers are."""
-    from scalable_kubernetes.driver import start_with
-
-    place = Place.of(plan.target.options)
-    options = pod_options(plan.target.options)
-    access = find_access(place)
-    return start_with(plan, bundle, context, options, access, place.data, provider)
-
-
-def release(record: ClusterRecord, context: HookContext) -> ReleaseReport:
-    """Remove what a run has left in the cluster that its record names."""
-    from scalable_kubernetes.release import release_with
-
-    return release_with(record, context, find_access(place_of(record)))
-
-
-def find(target: Target, run: str | None, context: HookContext) -> list[Resource]:
-    """Return what is there of a project, or of one of its runs."""
-    from scalable_kubernetes.release import find_with
-
-    options: EksOptions = target.options
-    return find_with(find_access(Place.of(options)), options.namespace, run, context)
-
-
-def read_logs(
-    record: ClusterRecord, member: str | None, *, follow: bool
-) -> Iterator[LogLine] | None:
-    """Return the lines of a run's pods; None when there are none."""
-    from scalable_kubernetes.logs import read_with
-
-    return read_with(record, member, find_access(place_of(record)), follow=follow)
-
-
 def place_of(record: ClusterRecord) -> Place:
     """Return the cluster that a record names."""
     names = ("region", "profile", "cluster")
     return Place(**{name: record.data[name] for name in names})
+
+
+_CLUSTER = Managed(
+    pod_options=pod_options,
+    place_in=Place.of,
+    place_of=place_of,
+    find_access=find_access,
+)
+provision, start_driver, release = _CLUSTER.provision, _CLUSTER.start_driver, _CLUSTER.release
+find, read_logs = _CLUSTER.find, _CLUSTER.read_logs
