@@ -375,6 +375,27 @@ def test_a_pod_whose_node_is_silent_is_given_up_after_a_while(group, since, more
     assert (member.reason == "its node n7 does not answer any more") is (state != "running")
 
 
+@pytest.mark.parametrize(("since", "state"), [(1700, "pending"), (1900, "stopped")])
+def test_a_pod_that_its_node_never_starts_is_given_up_though_nothing_bad_is_said(since, state):
+    """The largest image is pulled in half an hour; the scheduler's pod is one that nobody else gives up."""
+    at = datetime.datetime.fromtimestamp(1e9 - since, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    pod = {
+        "metadata": {"name": "it", "labels": {}, "creationTimestamp": at},
+        "spec": {"nodeName": "n7"},
+        "status": {
+            "phase": "Pending",
+            "containerStatuses": [{"name": "member", "ready": False, "state": waiting}],
+            "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": at}],
+        },
+    }
+    member = observe(pod, now=1e9, patience=300.0)
+
+    assert member.state == state
+    text = None if state == "pending" else "its node n7 has not started it in 1900 s"
+    assert member.reason == text
+
+
 def test_the_last_word_of_events_counts_and_a_pull_that_failed_longer_than_its_next_try():
     """What was wrong and has passed is not said any more."""
     pulled = [

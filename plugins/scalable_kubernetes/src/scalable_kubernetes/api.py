@@ -272,4 +272,5 @@ def _no_answer(error: Exception) -> ApiError:
         inner, BaseException
     ):
         cause = inner
-    return ApiError(0, "NoAnswer", str(cause) or type(cause).__name__)
+    text = " ".join(str(cause).split())
+    return ApiError(0, "NoAnswer", text or type(cause).__name__)
