@@ -356,32 +356,42 @@ def left(kubernetes, namespace):
     return [name for name in names if name.startswith("scalable-")]
 
 
-def test_a_detached_run_goes_on_when_what_started_it_is_killed(gcs, gke, kubernetes, folder):
+@pytest.fixture
+def handed_over(gcs, kubernetes, folder):
+    """Hands a run over and kills what has done so: run, namespace, folder elsewhere = handed_over()."""
+
+    def handed_over(**options):
+        manifest = folder / "scalable.yaml"
+        more = {"driver_service_account": "driver", "pod_template": "pod.yaml", **options}
+        lines = [f"{name}: {value}" for name, value in more.items()]
+        text = manifest.read_text().replace("n_workers: 2", "\n    ".join(["n_workers: 2", *lines]))
+        text = text.replace("{name: study}", '{name: study, default_storage: "gs://bucket/runs"}')
+        slowly = WORKFLOW.replace("    return 2", "    time.sleep(0.3)\n    return 2")
+        (folder / "workflow.py").write_text(slowly.replace("range(6)", "range(60)"))
+        elsewhere = folder.with_name("elsewhere")
+        elsewhere.mkdir()
+        env = [{"name": "STORAGE_EMULATOR_HOST", "value": gcs.url}]
+        for place in (folder, elsewhere):
+            (place / "scalable.yaml").write_text(text)
+            (place / "pod.yaml").write_text(json.dumps({"spec": {"containers": [{"env": env}]}}))
+        namespace = re.search("namespace: (.*)", text)[1]
+        bind(kubernetes, namespace, permissions.role(namespace), account="driver")
+        words = [SCALABLE, "run", "--target", "there", "--detach", "--yes"]
+        starter = subprocess.Popen(
+            words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        run = starter.stdout.readline().strip()
+        starter.kill()
+        _, said = starter.communicate()
+        assert run, said
+        return run, namespace, elsewhere
+
+    return handed_over
+
+
+def test_a_detached_run_goes_on_when_what_started_it_is_killed(handed_over, kubernetes):
     """Another folder reads of it and watches its end; nothing is left, and no pod had Google's key."""
-    manifest = folder / "scalable.yaml"
-    more = "n_workers: 2\n    driver_service_account: driver\n    pod_template: pod.yaml"
-    text = manifest.read_text().replace("n_workers: 2", more)
-    text = text.replace("{name: study}", '{name: study, default_storage: "gs://bucket/runs"}')
-    slowly = WORKFLOW.replace("    return 2", "    time.sleep(0.3)\n    return 2")
-    (folder / "workflow.py").write_text(slowly.replace("range(6)", "range(60)"))
-    elsewhere = folder.with_name("elsewhere")
-    elsewhere.mkdir()
-    env = [{"name": "STORAGE_EMULATOR_HOST", "value": gcs.url}]
-    for place in (folder, elsewhere):
-        (place / "scalable.yaml").write_text(text)
-        (place / "pod.yaml").write_text(json.dumps({"spec": {"containers": [{"env": env}]}}))
-    namespace = re.search("namespace: (.*)", text)[1]
-    bind(kubernetes, namespace, permissions.role(namespace), account="driver")
-
-    words = [SCALABLE, "run", "--target", "there", "--detach", "--yes"]
-    starter = subprocess.Popen(
-        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    run = starter.stdout.readline().strip()
-    starter.kill()
-    assert run, starter.communicate()[1]
-    starter.communicate()
-
+    run, namespace, elsewhere = handed_over()
     pods = []
 
     def works():
@@ -398,6 +408,24 @@ def test_a_detached_run_goes_on_when_what_started_it_is_killed(gcs, gke, kuberne
     assert (last["status"], last["tasks"]["done"]) == ("done", 60)
     kubernetes.wait_for(lambda: not left(kubernetes, namespace), "the end of all")
     assert "RESULT 3540" in scalable("logs", run, cwd=elsewhere)
+    assert runs_of(elsewhere) == []
+
+
+def test_a_run_whose_driver_cannot_begin_is_ended_without_waiting_for_it(handed_over, kubernetes):
+    """Its image is not there, so that its pod waits for ever."""
+    run, namespace, elsewhere = handed_over(driver_image="missing.invalid/model:1")
+
+    def waits():
+        statuses = [
+            pod["status"].get("containerStatuses", []) for pod in kubernetes.pods(namespace)
+        ]
+        return "ImagePull" in str(statuses)
+
+    kubernetes.wait_for(waits, "the pod of the driver")
+    said = scalable("cancel", run, cwd=elsewhere)
+
+    assert "nothing is left" in said
+    assert left(kubernetes, namespace) == []
     assert runs_of(elsewhere) == []
 
 
