@@ -50,7 +50,7 @@ def crash_full(session: nox.Session) -> None:
 
 @nox.session(python="3.11", default=False)
 def slow(session: nox.Session) -> None:
-    """Run what takes minutes: crash matrices, and the conformance of fleets whose members are processes."""
+    """Run what takes minutes: whole runs by every way between members, and with each kind of machine."""
     install_workspace(session, *group("test"), "-r", "examples/solar/requirements.txt")
     session.run("pytest", "-m", "slow", *session.posargs)
 

@@ -293,12 +293,11 @@ def test_a_run_whose_scheduler_is_lost_says_so_and_is_resumed_from_what_it_has_k
     assert not study.left
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("transport", ["single", "vpc"])
+@pytest.mark.parametrize("transport", ["single", pytest.param("vpc", marks=pytest.mark.slow)])
 def test_a_driver_that_dies_leaves_nothing_and_its_run_is_resumed(study, transport):
     """What is around it removes pools, rules, secrets, and the job or the machine."""
     study = study(transport)
-    run = study.start("60", "0.3")
+    run = study.start("120", "0.3")
     await_that(lambda: "computed 9" in study.logs(), study.logs)
     drivers = [
         each
@@ -313,7 +312,7 @@ def test_a_driver_that_dies_leaves_nothing_and_its_run_is_resumed(study, transpo
     again = study.scalable("run", "--resume", run, "--detach", "--yes", cwd=study.here).strip()
     last = json.loads(study.scalable("attach", again, "--json").splitlines()[-1])
     assert last["tasks"]["cached"] >= 5
-    assert last["tasks"]["cached"] + last["tasks"]["done"] == 60
+    assert last["tasks"]["cached"] + last["tasks"]["done"] == 120
     await_that(lambda: not study.left, lambda: study.left)
 
 
