@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 import time
 
 import pytest
@@ -195,3 +197,26 @@ if __name__ == "__main__":
     ended = subprocess.run([sys.executable, program], timeout=120, check=False)
     assert ended.returncode == -9
     assert len(hive.alive(run)) == 4
+
+
+def test_a_look_under_way_at_the_end_takes_nobody_for_lost(make_plan, hive_launcher, start):
+    """A service that answers slowly may say that all have ended, as they were told to."""
+    launcher = hive_launcher()
+    fleet, client = start(make_plan(1), launcher, workers=1)
+    poll, asked, seen = launcher.poll, threading.Event(), {}
+
+    async def answer_late():
+        asked.set()
+        while not seen or any(member.state != "stopped" for member in seen.values()):
+            seen.update({member.name: member for member in await poll()})
+            await asyncio.sleep(0.05)
+        return list(seen.values())
+
+    launcher.poll = answer_late
+    assert asked.wait(60)
+    client.close()
+    fleet.close()
+
+    kinds = {event.kind for event in fleet.sink.events}
+    assert "worker.stopped" in kinds
+    assert not kinds & {"worker.lost", "worker.failed", "scheduler.lost"}

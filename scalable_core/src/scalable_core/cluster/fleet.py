@@ -264,6 +264,7 @@ class FleetCluster(ScalingFleet):
             part.stop()
         for task in self._tasks:
             task.cancel()
+        self.crew.ending.set()  # from here on nobody is lost who goes
         await self._dismiss()
         if self._watch_worker_status_task is None:  # Dask's own part has not begun
             self.status = Status.closing

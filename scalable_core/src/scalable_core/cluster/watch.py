@@ -174,7 +174,7 @@ class Watch:
                 continue
             group = self._crew.groups[seat.group]
             member = seat.member
-            if seat.state == "leaving":
+            if seat.state == "leaving" or self._crew.ending.is_set():
                 self._crew.say("worker.stopped", f"{seat.name} has stopped", **_facts(seat))
                 continue
             log: Sequence[str] = ()
