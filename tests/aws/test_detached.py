@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from scalable_core.session.resume import Unfinished, count_unfinished
+
 MANIFEST = """\
 version: 1
 project:
@@ -312,6 +314,45 @@ def test_two_runs_at_once_do_not_mix_and_another_machine_cancels_one(
     assert record["run"]["status"] == "interrupted"
     assert "cancelled by" in record["run"]["error"]
     assert len(laptop.computed()) < 400
+
+
+def test_detach_says_how_many_calls_run_again_before_it_asks(laptop: Laptop) -> None:
+    """Those that run now, and those that are done and not kept; the run that was not detached goes on."""
+    gated = WORKFLOW.replace("time.sleep(seconds)", "wait(x, seconds, marks)").replace(
+        "@cacheable",
+        "def wait(x, seconds, marks):\n"
+        "    while x >= seconds and not os.path.exists(marks + '.gate'):\n"
+        "        time.sleep(0.05)\n\n"
+        "@cacheable",
+    )
+    (laptop.folder / "workflow.py").write_text(gated)
+    here = laptop.start("run", "--yes", "--", "12", "5", str(laptop.marks))
+    runs = laptop.folder / ".scalable" / "runs"
+    known = Unfinished(total=12, done=5, kept=5, running=2)
+    try:
+        await_that(lambda: runs.exists() and list(runs.iterdir()), "the run's folder")
+        (run,) = runs.iterdir()
+        await_that(lambda: count_unfinished(run) == known, lambda: f"{count_unfinished(run)}")
+
+        asked = subprocess.run(
+            [sys.executable, "-m", "scalable", "detach", run.name],
+            cwd=laptop.folder,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+    finally:
+        laptop.marks.with_name("marks.gate").touch()
+        said, complaints = here.communicate(timeout=180)
+
+    assert asked.returncode == 2
+    assert "5 of 12 calls are done, 5 of them kept" in asked.stderr
+    assert "2 calls run again at most: 2 that run now" in asked.stderr
+    assert "and 0 that are done and not kept" in asked.stderr
+    assert "no terminal to ask on" in asked.stderr
+    assert here.returncode == 0, complaints
+    assert f"total {sum(x * x for x in range(12))}" in said
+    assert laptop.computed() == list(range(12))
 
 
 @pytest.mark.slow

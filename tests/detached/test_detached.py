@@ -17,6 +17,8 @@ from detached_project import (
     start,
 )
 
+from scalable_core.session.resume import Unfinished, count_unfinished
+
 SHARED = "{name: study, default_storage: '%s'}"
 
 
@@ -155,6 +157,8 @@ def test_an_attached_run_goes_on_detached(project: Path, marks: Path, scalable) 
     here = start(project, "run", "--", "16", "5", str(marks))
     await_that(lambda: len(computed(marks)) == 5, "some calls")
     run = next((project / ".scalable/runs").iterdir()).name
+    known = Unfinished(total=16, done=5, kept=5, running=2)
+    await_that(lambda: count_unfinished(project / ".scalable/runs" / run) == known, f"{known}")
 
     unasked = scalable("detach", run)
     detach = start(project, "detach", run, "--yes")
@@ -165,7 +169,8 @@ def test_an_attached_run_goes_on_detached(project: Path, marks: Path, scalable) 
 
     assert (unasked.returncode, "no terminal to ask on" in unasked.stderr) == (2, True)
     assert detach.returncode == 0, said
-    assert "calls run again at most" in said
+    assert "5 of 16 calls are done, 5 of them kept" in unasked.stderr
+    assert "2 calls run again at most: 2 that run now" in said
     assert here.wait(timeout=60) == 130
     assert "detached by" in record_of(project, run)["error"]
     record = await_end(project, again.strip())

@@ -139,13 +139,16 @@ class RunPlugin(SchedulerPlugin):
         workers = self._scheduler.workers.values()
         if not workers:
             return
+        running = sum(min(len(worker.processing), worker.nthreads) for worker in workers)
+        assigned = sum(len(worker.processing) for worker in workers)
+        waiting = len(self._scheduler.queued) + len(self._scheduler.unrunnable)
         self._row(
             "resources",
             time=_ms(time()),
             workers=len(workers),
             threads=sum(worker.nthreads for worker in workers),
-            queued=len(self._scheduler.queued) + len(self._scheduler.unrunnable),
-            running=sum(len(worker.processing) for worker in workers),
+            queued=waiting + assigned - running,
+            running=running,
             cpu={str(worker.name): worker.metrics.get("cpu", 0.0) for worker in workers},
             memory={str(worker.name): worker.metrics.get("memory", 0) for worker in workers},
         )

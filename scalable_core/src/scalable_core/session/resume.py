@@ -140,11 +140,18 @@ def count_unfinished(folder: Path) -> Unfinished:
     counts = FolderTail(folder).progress().tasks.values()
     history = read_history(folder)
     done = sum(each.done for each in counts)
-    stored = sum(row.event == "stored" for row in history.cache)
+    # A call that the cache was asked for, in vain, has a key under which its result is kept once it is done.
+    refused = {row.key for row in history.cache if row.event == "failed"}
+    missed = {
+        f"{row.task}-{row.key}"
+        for row in history.cache
+        if row.event == "miss" and row.key not in refused
+    }
+    kept = {row.key for row in history.tasks if row.state == "done" and row.key in missed}
     return Unfinished(
         total=sum(each.total for each in counts),
         done=done,
-        kept=min(done, stored),
+        kept=min(done, len(kept)),
         running=history.resources[-1].running if history.resources else 0,
     )
 
