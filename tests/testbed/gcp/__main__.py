@@ -47,13 +47,17 @@ async def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--hive", action="store_true", help="all members in one process")
+    parser.add_argument("--apart", action="store_true", help="a group of users for each instance")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     environment = {
-        name: os.environ[name] for name in ("STORAGE_EMULATOR_HOST",) if name in os.environ
+        name: value
+        for name, value in os.environ.items()
+        if name == "STORAGE_EMULATOR_HOST" or name.startswith("DASK_")
     }
     hive = Hive(folder / "hive.log") if arguments.hive else None
-    host = Host(folder, environment, network=16 + os.getpid() % 80, hive=hive)
+    network = 16 + os.getpid() % 80
+    host = Host(folder, environment, network, hive=hive, apart=arguments.apart)
     world = World(host)
     server = Server(world)
     await server.start(arguments.port)

@@ -83,6 +83,8 @@ class Instance:
     code: int | None = None
     #: It finds out itself.
     member: str | None = None
+    #: Of users: its processes have one of their own.
+    group: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -101,6 +103,7 @@ class Instance:
             cwd=self.folder,
             env=self.environment,
             start_new_session=True,
+            group=self.group,
             limit=2**20,
         )
         self.reader = asyncio.ensure_future(self._read())
@@ -203,6 +206,12 @@ class Bee:
             await asyncio.sleep(0.05)
 
 
+def group_of(address: str) -> int:
+    """Return the id of the group of users whose processes are those of the instance with an address."""
+    *_, third, last = map(int, address.split("."))
+    return 20000 + 256 * third + last
+
+
 class Host:
     """Starts instances, and gives each an address of 127.0.0.0/8.
 
@@ -210,6 +219,8 @@ class Host:
         folder: For their files.
         environment: What all have.
         network: Second number of the addresses, so that two hosts do not meet.
+        apart: The processes of each instance have a group of users of their own, see `group_of`: a firewall can
+            tell them apart. Needs root.
         hive: Where members are, many in one process; each is a process of its own when None, and drivers and
             the members of runs whose components have an environment always are.
 
@@ -218,9 +229,16 @@ class Host:
     """
 
     def __init__(
-        self, folder: Path, environment: dict[str, str], network: int, hive: Hive | None = None
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        network: int,
+        *,
+        hive: Hive | None = None,
+        apart: bool = False,
     ) -> None:
         self.folder, self._environment, self.hive = folder, environment, hive
+        self._apart = apart
         self.documents: Callable[[str], dict[str, str]] = lambda secret: {}
         self._network, self._count = network, 0
         self.forbidden = False
@@ -264,6 +282,7 @@ class Host:
             folder=folder,
             environment=environment,
             metadata=metadata,
+            group=group_of(address) if self._apart else None,
             **facts,
         )
 
@@ -302,6 +321,7 @@ class Host:
             folder=folder,
             environment=environment,
             metadata=metadata,
+            group=group_of(address) if self._apart else None,
             **facts,
         )
 

@@ -27,14 +27,17 @@ class Testbed:
     Args:
         folder: For its files.
         hive: All members are in one process.
+        apart: Each instance has a group of users of its own.
         **environment: What all instances have in theirs.
     """
 
     __test__ = False
 
-    def __init__(self, folder: Path, *, hive: bool = False, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *, hive: bool = False, apart: bool = False, **environment: str
+    ) -> None:
         words = [sys.executable, str(Path(__file__).parent), "--folder", str(folder)]
-        words += ["--hive"] if hive else []
+        words += [*(["--hive"] if hive else []), *(["--apart"] if apart else [])]
         with (folder / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
                 words,
