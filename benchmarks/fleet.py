@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from attrs import frozen
-from distributed import Client
+from distributed import Client, Scheduler
 from measure import Figure, report
 
 from scalable_core.cluster.fleet import FleetCluster
@@ -47,6 +47,11 @@ def make_plan(members: int) -> Plan:
 def nothing(number: int) -> int:
     """Do as little as a call can."""
     return number
+
+
+def count_results(dask_scheduler: Scheduler) -> int:
+    """Return how many results the workers hold; runs on the scheduler."""
+    return len(dask_scheduler.tasks)
 
 
 def main() -> None:
@@ -90,6 +95,8 @@ def main() -> None:
             },
         )
         del futures
+        while client.run_on_scheduler(count_results):  # what is held would be moved first, or lost
+            time.sleep(0.2)
         began, cpu = time.monotonic(), time.process_time()
         fleet.scale(0)
         while len(hive.alive("run-fleet")) > 1:
