@@ -194,6 +194,31 @@ def test_another_folder_sees_and_cancels_a_run(folders, kubernetes, namespace):
     assert runs_of(elsewhere) == []
 
 
+def test_two_runs_at_once_do_not_mix(folders, kubernetes, namespace):
+    """Each has a driver, workers and records of its own, and the end of one is not that of the other."""
+    project, elsewhere = folders
+    first = hand_over(project, "2000", "0.3")
+    second = hand_over(project, "12", "0.05")
+    watched = scalable("attach", second, "--json", cwd=elsewhere)
+
+    record = json.loads(watched.splitlines()[-1])
+    assert (record["status"], record["tasks"]["total"], record["tasks"]["done"]) == ("done", 12, 12)
+    assert f"total {sum(x * x for x in range(12))}" in scalable("logs", second, cwd=elsewhere)
+
+    def is_alone():
+        return [each["run"] for each in runs_of(elsewhere)] == [first]
+
+    def works():
+        return "computing 1" in scalable("logs", first, cwd=elsewhere)
+
+    kubernetes.wait_for(is_alone, "the first run alone", timeout=120)
+    kubernetes.wait_for(works, "a call of the first", timeout=120)
+    assert "nothing is left" in scalable("cancel", first, cwd=elsewhere)
+    assert left(kubernetes, namespace) == []
+    record = json.loads(scalable("report", first, "--format", "json", cwd=elsewhere))["run"]
+    assert (record["status"], record["tasks"]["total"]) == ("interrupted", 2000)
+
+
 @pytest.mark.slow
 def test_a_driver_that_is_taken_away_is_not_started_again(folders, kubernetes, namespace):
     """The Job's second pod says so and ends; what the first has started is ended from another folder."""
