@@ -220,16 +220,16 @@ class CacheRow:
 
     Attributes:
         time: Seconds since the epoch.
-        event: ``hit``, ``miss``, ``stored``, ``uncacheable``, ``damaged``, ``failed`` (not written).
+        event: ``hit``, ``miss``, ``uncacheable``, ``damaged``, ``failed`` (not written).
         key: The cache key.
         task: The task's or function's name.
-        seconds: For a hit what the result took when it was made; for stored what it took now.
+        seconds: For a hit what the result took when it was made.
         nbytes: Bytes in the store.
         detail: One sentence, such as the part that cannot be computed.
     """
 
     time: float
-    event: Literal["hit", "miss", "stored", "uncacheable", "damaged", "failed"]
+    event: Literal["hit", "miss", "uncacheable", "damaged", "failed"]
     key: str | None = None
     task: str
     seconds: float | None = None

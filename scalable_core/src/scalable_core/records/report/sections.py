@@ -201,8 +201,6 @@ def _cache(report: Report) -> str:
         )
     if cache.sources:
         words.append(f"{escape(sources_text(report.summary))}.")
-    if cache.events.get("stored"):
-        words.append(f"{count(cache.events['stored'], 'new result')} went in.")
     body = "".join(f'<p class="warn">{escape(problem)}</p>\n' for problem in cache.problems)
     if cached:
         rows = [[escape(task.task), f"{task.cached:,}", f"{task.calls:,}"] for task in cached]
