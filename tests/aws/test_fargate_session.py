@@ -149,16 +149,18 @@ def test_a_workflow_runs_and_its_artifacts_are_on_s3(real_bed, project):
 
 
 @pytest.mark.slow
-def test_members_without_an_image_get_the_packages_of_this_environment(real_bed, project):
+@pytest.mark.parametrize("kind", ["fargate", "ec2"])
+def test_members_without_an_image_get_the_packages_of_this_environment(real_bed, project, kind):
     """Scheduler and workers start in a Python without any, and the run is as with an image of its own."""
     manifest = project / "scalable.yaml"
+    manifest.write_text(manifest.read_text().replace("fargate", kind))
     registry = real_bed.environment["SOLAR_IMAGE"].split("/")[0]
     plain = f"base_image: {registry}/plain-python:1"
     manifest.write_text(re.sub(r"(?m)^    image: .*$", f"    {plain}", manifest.read_text()))
     done = scalable(project, "run", "--target", "aws", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "RESULTS [0, 2, 4, 's3://" in done.stdout
-    assert (real_bed.folder / "plain-python").exists()  # is what ran
+    assert list(real_bed.folder.rglob("plain-python"))  # is what ran
 
 
 def test_another_machine_ends_a_run_whose_driver_and_folder_are_gone(real_bed, project):
