@@ -64,7 +64,8 @@ def squeue(slurm: dict[str, str]) -> Iterator[Callable[[str], list[str]]]:
     environ = {**os.environ, **slurm}
 
     def ask(column: str) -> list[str]:
-        command = ["squeue", "--noheader", f"--format={column}"]
+        # Without those that are over, and whose nodes Slurm still tidies up.
+        command = ["squeue", "--noheader", "--states=PENDING,RUNNING", f"--format={column}"]
         return subprocess.run(
             command, env=environ, capture_output=True, text=True, check=True
         ).stdout.split()

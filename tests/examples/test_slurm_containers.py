@@ -161,9 +161,8 @@ tasks:
     assert seen == ["inside the image", "hush-5113", "model-0", 7]
     kept = [path for path in (tmp_path / ".scalable").rglob("*") if path.is_file()]
     assert [path for path in kept if b"hush-5113" in path.read_bytes()] == []
-    queue = subprocess.run(
-        ["squeue", "--noheader"], env={**os.environ, **slurm}, capture_output=True, check=True
-    )
+    command = ["squeue", "--noheader", "--states=PENDING,RUNNING"]
+    queue = subprocess.run(command, env={**os.environ, **slurm}, capture_output=True, check=True)
     assert queue.stdout == b""
     end = time.monotonic() + 60
     while left := _podman(podman, "ps", "--all", "--quiet"):  # podman tidies up after the job's end

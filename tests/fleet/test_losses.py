@@ -161,9 +161,10 @@ def test_a_fleet_ends_at_its_lifetime_even_if_it_is_driven(
 
 def test_a_fleet_without_work_ends_by_itself(make_plan, hive_launcher, start, hive, wait_until):
     """Idle is counted while a client is connected, too."""
-    fleet, _ = start(make_plan(1), hive_launcher(), limits=Limits(idle=2.0))
+    # A worker that is only there after that waits for its scheduler until it need not join any more.
+    fleet, _ = start(make_plan(1), hive_launcher(), limits=Limits(idle=4.0, join=30.0))
 
-    wait_until(lambda: not hive.alive(fleet.fleet.run), timeout=60)
+    wait_until(lambda: not hive.alive(fleet.fleet.run), timeout=120)
 
 
 def _driver_killed(tmp_path, hive, run, limits):

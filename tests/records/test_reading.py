@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from records_rows import call
 
 from scalable_core.errors import UsageError
 from scalable_core.records.overview import list_overviews
-from scalable_core.records.reading import find_run, read_all, read_history, read_rows
+from scalable_core.records.reading import find_run, list_runs, read_all, read_history, read_rows
 from scalable_core.types import FailureRow, TaskRow
 
 
@@ -92,3 +93,17 @@ def test_a_killed_run_ends_when_it_was_last_heard_of(made) -> None:
 
     assert history.record.status == "interrupted"
     assert history.ended - history.started == 8
+
+
+def test_runs_of_one_second_are_listed_as_they_ended(tmp_path: Path) -> None:
+    """Their names say the second of the start, and no more."""
+    ended = {"run-20261201-120000-wise-yak-00ff": 1, "run-20261201-120000-able-ant-ff00": 2}
+    for name, time in {**ended, "run-20261201-115959-zesty-zebra-0000": 3}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").touch()
+        os.utime(tmp_path / name / "run.json", (time, time))
+
+    assert [folder.name for folder in list_runs(tmp_path)] == [
+        "run-20261201-115959-zesty-zebra-0000",
+        *ended,
+    ]

@@ -23,6 +23,7 @@ What AWS does not have is below ``/testbed/``:
                               such calls count, and with "on": "/ledger/" those that have it in what they say
     POST eks                  {"name": ..., "endpoint": ..., "ca": ...}: what answers for a cluster of EKS
     GET  victims              user to the call after which its driver was killed, and its number among its like
+    GET  unanswered/KEY       how many calls of a user are still being carried out
     GET  clock                seconds that tasks take to begin and to end
     POST clock                {"provision": 0, "pull": 0, "teardown": 0}: others from now on
     GET  processes            ids of the members that are processes
@@ -235,6 +236,9 @@ class LocalAws:
 
     def _get_victims(self, _: str) -> Any:
         return self.victims
+
+    def _get_unanswered(self, key: str) -> Any:
+        return sum(call.key == key and not call.status for call in self.calls)
 
     def _get_clock(self, _: str) -> Any:
         return asdict(self.agent.clock)

@@ -194,7 +194,9 @@ class LocalCluster(SpecCluster):
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         """Note what the scheduler says of its workers; lost ones are replaced by their supervisors."""
-        Cluster._update_worker_status(self, op, msg)
+        # One that came and went while all were asked for is not among them.
+        if op == "add" or msg in self.scheduler_info["workers"]:
+            Cluster._update_worker_status(self, op, msg)
 
     async def _close(self) -> None:
         try:

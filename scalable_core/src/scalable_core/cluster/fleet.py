@@ -316,9 +316,10 @@ class FleetCluster(ScalingFleet):
         """Take the scheduler's word about its workers, and tell the crew."""
         if op == "add":
             self._meet(msg["workers"])
+        elif (worker := self.scheduler_info["workers"].get(msg)) is not None:
+            self.crew.left(str(worker["name"]))
         else:
-            if (worker := self.scheduler_info["workers"].get(msg)) is not None:
-                self.crew.left(str(worker["name"]))
+            return  # it came and went while all were asked for
         super()._update_worker_status(op, msg)
 
     def _meet(self, workers: Mapping[str, Any]) -> None:

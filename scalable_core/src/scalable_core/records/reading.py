@@ -29,6 +29,8 @@ Row = TypeVar("Row")
 
 #: A file that is read and a folder that is looked through stop here; nothing that we write comes near.
 _LINE_LIMIT = 16 * 1024 * 1024
+#: Letters of a run's name that say when it started: ``run-<date>-<time>``.
+_STAMP = 19
 
 
 @frozen(kw_only=True)
@@ -157,7 +159,10 @@ def list_runs(runs: Path) -> list[Path]:
     """Return the folders of all runs below a folder, the latest last."""
     if not runs.is_dir():
         return []
-    return sorted(path.parent for path in runs.glob("*/run.json"))
+    found = [(path.parent, path.stat().st_mtime) for path in runs.glob("*/run.json")]
+    # Names say the second of the start; of one second, the run that was over first comes first.
+    found.sort(key=lambda run: (run[0].name[:_STAMP], run[1], run[0].name))
+    return [folder for folder, _ in found]
 
 
 def read_all(runs: Path) -> Iterator[RunHistory]:
