@@ -56,6 +56,16 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11", default=False)
+def kubelet(session: nox.Session) -> None:
+    """Run pods by a real kubelet with containerd, as root, in namespaces that end with the session."""
+    install_workspace(session, *group("test"))
+    session.env["SCALABLE_KUBELET"] = "1"
+    alone = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    words = ["pytest", "-m", "slow", "tests/kubernetes/test_kubelet.py", *session.posargs]
+    session.run(*alone, *words, external=True)
+
+
+@nox.session(python="3.11", default=False)
 def minimums(session: nox.Session) -> None:
     """Run the tests with the oldest versions of what each dist names."""
     editable = [part for dist in DISTS for part in ("--editable", f"./{dist}")]

@@ -79,6 +79,8 @@ class KubernetesCluster:
         nodes: Name of each node to what it has, such as ``{"cpu": "64", "memory": "256Gi"}``.
         authenticator: URL of who is asked whose a token is that is not of `USERS`; None for nobody.
         labels: Name of a node to labels that it has beside those of every node.
+        services: Addresses of services.
+        silence: Seconds for which a node may be silent before its pods are taken from it.
     """
 
     def __init__(
@@ -89,9 +91,12 @@ class KubernetesCluster:
         *,
         authenticator: str | None = None,
         labels: dict[str, dict[str, str]] | None = None,
+        services: str = "127.96.0.0/16",
+        silence: int = 6,
     ) -> None:
         self.folder, self.programs, self.nodes = folder, programs, nodes
         self.authenticator, self.labels = authenticator, labels or {}
+        self.services, self.silence = services, silence
         self.pki = make_pki(folder / "pki")
         names = ("etcd", "peer", "api", "controllers", "scheduler")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
@@ -210,7 +215,7 @@ class KubernetesCluster:
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={pki / 'server.key'}",
             f"--service-account-key-file={pki / 'server.crt'}",
-            "--service-cluster-ip-range=127.96.0.0/16", "--authorization-mode=RBAC",
+            f"--service-cluster-ip-range={self.services}", "--authorization-mode=RBAC",
             f"--kubelet-client-certificate={pki / 'server.crt'}",
             f"--kubelet-client-key={pki / 'server.key'}",
             "--kubelet-preferred-address-types=InternalIP", "--endpoint-reconciler-type=none",
@@ -282,7 +287,7 @@ class KubernetesCluster:
             f"--controllers={CONTROLLERS}", "--kube-api-qps=200", "--kube-api-burst=400",
             f"--service-account-private-key-file={self.pki / 'server.key'}",
             f"--root-ca-file={self.pki / 'ca.crt'}", "--node-monitor-period=1s",
-            "--node-monitor-grace-period=6s",
+            f"--node-monitor-grace-period={self.silence}s",
         ])  # fmt: skip
         self._run("scheduler", [
             self.programs["kube-scheduler"], config, "--leader-elect=false",
