@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "testbed"))
 
 from aws.agent import group_of
 from aws.testbed import Testbed
+from partition import begin, cut_off, lost
 
 MANIFEST = """\
 version: 1
@@ -27,12 +27,6 @@ components:
 tasks:
   double: {{component: work}}
 """
-#: Whatever a member sends is lost, and so are its answers to what others send.
-BROKEN = """\
-table ip broken {
-  chain out { type filter hook output priority 0; meta skgid %d drop; }
-}
-"""
 
 
 def double(x: int) -> int:
@@ -43,19 +37,14 @@ def double(x: int) -> int:
 
 def main(folder: Path) -> None:
     """Run, cut one worker off, and finish."""
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    os.chdir(folder)
-    # So long everybody waits for bytes that do not come; Dask takes no less.
-    os.environ["DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP"] = "12s"
+    begin(folder)
     Path("bed").mkdir()
     with Testbed(folder / "bed", apart=True) as bed:
         os.environ.update(bed.environment)
         Path("scalable.yaml").write_text(MANIFEST.format(image=bed.environment["SOLAR_IMAGE"]))
         seen = run(bed)
         seen["left"] = len(bed.tasks("scalable-split"))
-    (events,) = Path(".scalable/runs").glob("*/events.jsonl")
-    said = [json.loads(line) for line in events.read_text().splitlines()]
-    seen["lost"] = [each["message"] for each in said if each["kind"] == "worker.lost"]
+    seen["lost"] = lost()
     print(json.dumps(seen))
 
 
@@ -74,7 +63,7 @@ def run(bed: Testbed) -> dict[str, object]:
         while sum(future.done() for future in futures) < 10:
             time.sleep(0.05)
         group = group_of(address.removeprefix("tls://").rpartition(":")[0])
-        subprocess.run(["nft", "-f", "-"], input=BROKEN % group, text=True, check=True)
+        cut_off(group)
         results = client.gather(futures)
         end = time.monotonic() + 120
         while len(names := names_of(client)) < 2 or cut["name"] in names:

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-TOOLS = ("unshare", "ip", "nft")
+from partition import drive, needs_root
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, TOOLS)),
-    reason="needs root for a network of its own, and nft to break it",
-)
+@needs_root
 def test_a_worker_that_is_cut_off_is_replaced_and_costs_no_result(tmp_path):
     """Nobody refuses it anything: nothing comes back. Its calls are done elsewhere, and its task is stopped."""
-    script = Path(__file__).parent / "partition_driver.py"
-    command = ["unshare", "--net", sys.executable, str(script), str(tmp_path)]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    seen = drive(Path(__file__).with_name("partition_driver.py"), tmp_path)
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environ)
-
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["results"] == [2 * x for x in range(40)]
     assert len(seen["workers"]) == 2
     assert seen["cut"] not in seen["workers"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "testbed" / "gcp"))
 
 from gcp.testbed import Testbed
 from instances import group_of
+from partition import begin, cut_off, lost
 
 MANIFEST = """\
 version: 1
@@ -29,12 +29,6 @@ tasks:
   double: {component: work}
 """
 IMAGE = "us-central1-docker.pkg.dev/study-project/models/demeter:2"
-#: Whatever an instance sends is lost, and so are its answers to what others send.
-BROKEN = """\
-table ip broken {
-  chain out { type filter hook output priority 0; meta skgid %d drop; }
-}
-"""
 
 
 def double(x: int) -> int:
@@ -45,10 +39,7 @@ def double(x: int) -> int:
 
 def main(folder: Path) -> None:
     """Run, cut one worker off, and finish."""
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    os.chdir(folder)
-    # So long everybody waits for bytes that do not come; Dask takes no less.
-    os.environ["DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP"] = "12s"
+    begin(folder)
     Path("bed").mkdir()
     with Testbed(folder / "bed", apart=True) as bed:
         os.environ.update(bed.environment)
@@ -56,9 +47,7 @@ def main(folder: Path) -> None:
         Path("scalable.yaml").write_text(MANIFEST.replace("IMAGE", IMAGE))
         seen = run()
         seen["left"] = {kind: bed.state[kind] for kind in ("pools", "machines", "secrets", "rules")}
-    (events,) = Path(".scalable/runs").glob("*/events.jsonl")
-    said = [json.loads(line) for line in events.read_text().splitlines()]
-    seen["lost"] = [each["message"] for each in said if each["kind"] == "worker.lost"]
+    seen["lost"] = lost()
     print(json.dumps(seen))
 
 
@@ -77,7 +66,7 @@ def run() -> dict[str, object]:
         while sum(future.done() for future in futures) < 10:
             time.sleep(0.05)
         group = group_of(address.removeprefix("tls://").rpartition(":")[0])
-        subprocess.run(["nft", "-f", "-"], input=BROKEN % group, text=True, check=True)
+        cut_off(group)
         results = client.gather(futures)
         end = time.monotonic() + 120
         while len(there := set(client.scheduler_info()["workers"])) < 2 or address in there:

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,11 @@ CONTROLLERS = (
 CONTROLLERS += ",namespace,disruption,root-ca-cert-publisher,job"
 
 
-def find_programs() -> dict[str, Path] | str:
+def find_programs(names: Sequence[str] = PROGRAMS) -> dict[str, Path] | str:
     """Return the path of each program, or a sentence that says which one is missing."""
     folders = [os.environ.get("KUBEBUILDER_ASSETS"), ROOT / ".testbed" / "kubernetes" / "bin"]
     found = {}
-    for name in PROGRAMS:
+    for name in names:
         paths = [Path(folder) / name for folder in folders if folder]
         path = next((each for each in paths if each.is_file()), None) or shutil.which(name)
         if path is None:

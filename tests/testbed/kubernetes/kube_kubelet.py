@@ -1,7 +1,8 @@
 """A node that is none of our stand-ins: the real kubelet with containerd, beside the testbed's API server.
 
 It works only in namespaces of its own for mounts, network and processes, such as ``nox -s kubelet`` makes: what
-a kubelet changes on a machine ends with them, all but its folders under ``/sys/fs/cgroup``, removed here.
+a kubelet changes on a machine ends with them, all but its folders under ``/sys/fs/cgroup``, removed here, and
+what it keeps below ``/var/lib``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kube_cluster import ROOT, KubernetesCluster, free_ports
+from kube_cluster import KubernetesCluster, find_programs, free_ports
 
 #: Set by who starts the tests in namespaces of their own.
 ALONE = "SCALABLE_KUBELET"
@@ -50,15 +50,7 @@ def find_kubelet() -> dict[str, Path] | str:
         return "a kubelet wants root"
     if not (CGROUPS / "memory").is_dir():
         return "it was only ever tried with the cgroups of version 1, which are not here"
-    folders = [os.environ.get("KUBEBUILDER_ASSETS"), ROOT / ".testbed" / "kubernetes" / "bin"]
-    found = {}
-    for name in PROGRAMS:
-        paths = [Path(folder) / name for folder in folders if folder]
-        path = next((each for each in paths if each.is_file()), None) or shutil.which(name)
-        if path is None:
-            return f"there is no {name}, neither beside the API server nor on the path"
-        found[name] = Path(path)
-    return found
+    return find_programs(PROGRAMS)
 
 
 class KubeletNode:

@@ -48,6 +48,12 @@ class KubernetesOptions(PodOptions, FleetOptions):
         factory=dict, help="Affinity of workers to nodes and pods, as in a pod."
     )
     labels: Mapping[str, str] = option(factory=dict, help="Labels of everything created.")
+    schedule_timeout: float = option(
+        default=300.0,
+        quantity="duration",
+        minimum=5,
+        help="How long a pod may wait for a node; a cluster that adds nodes needs minutes.",
+    )
     price: Price | None = option(
         default=None, help="What vCPU and memory cost here, for the estimate."
     )

@@ -197,9 +197,10 @@ class TargetReader:
         """See that what fleets are told fits together, where a provider has options of these names."""
         first = _number(options, "min_workers")
         bounds = getattr(options, "adaptive", None)
-        most = (
-            bounds.maximum if isinstance(bounds, Adaptive) else _number(options, "n_workers") or 1
-        )
+        if isinstance(bounds, Adaptive):
+            most: float = bounds.maximum
+        else:
+            most = _number(options, "n_workers") or _number(options, "max_workers") or 1
         if first is not None and first > most:
             self._findings.add_at(
                 self._root,

@@ -288,9 +288,8 @@ async def keep(place: Path, keeper: Keeper) -> None:
     starter = os.getppid()
     while os.getppid() == starter:
         await asyncio.sleep(2)
-    os._exit(
-        0
-    )  # members that are ended in good order may wait for ever for others that were ended before
+    # Members that are ended in good order may wait for ever for others that were ended before.
+    os._exit(0)
 
 
 if __name__ == "__main__":
